@@ -1,0 +1,93 @@
+"""Whole trials resampled while they stream by, so that sizes keep the draws they share.
+
+Each trial is taken Poisson(1) times in each replicate (the Poisson bootstrap: Hanley &
+MacGibbon 2006; Chamandy et al. 2012). A trial's numbers follow from the experiment's seed,
+the bag and the block: any cell, size and order of reading sees the same replicates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.analysis.series import Key, Series
+from sim.experiment import Experiment
+
+REPLICATES = 200
+_AT_ONCE = 64
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class Replicate:
+    """Sums over resampled trials, one for each replicate; d = estimate − pivot."""
+
+    pivot: float
+    weight: Floats
+    first: Floats
+    second: Floats
+
+    def errors(self, truth: float) -> dict[str, Floats]:
+        """Return bias, sd and rmse in each replicate; shapes (REPLICATES,)."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = self.first / self.weight
+            variance = (self.second - self.first * mean) / (self.weight - 1)
+            off = self.pivot - truth
+            square = (self.second + 2 * off * self.first) / self.weight + off * off
+            bias = mean + off
+            return {"bias": bias, "sd": np.sqrt(variance), "rmse": np.sqrt(square)}
+
+
+class Resampling:
+    """The replicates of every cell; `add` each part's series."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self.cells: dict[Key, Replicate] = {}
+
+    def add(self, batch: list[Series]) -> None:
+        """Take the series of one part: they share their trials."""
+        if not batch:
+            return
+        weights = self._weights(batch[0])
+        for begin in range(0, len(batch), _AT_ONCE):
+            self._take(batch[begin : begin + _AT_ONCE], weights)
+
+    def _weights(self, one: Series) -> Floats:
+        """Return how often each trial of a part is taken; shape (REPLICATES, trials)."""
+        bag = one.key.line.bag
+        index = int(one.trial[0]) // self._experiment.block_trials(bag)
+        rng = self._experiment.stream(bag, "resampling", index=index)
+        taken = rng.poisson(1.0, size=(len(one.trial), REPLICATES))
+        return np.ascontiguousarray(taken.T, dtype=np.float64)
+
+    def _take(self, batch: list[Series], weights: Floats) -> None:
+        for one in batch:
+            if one.key not in self.cells:
+                finite = one.estimate[np.isfinite(one.estimate)]
+                pivot = float(finite.mean()) if len(finite) else 0.0
+                self.cells[one.key] = Replicate(pivot, *np.zeros((3, REPLICATES)))
+        estimates = np.stack([one.estimate for one in batch], axis=1)
+        finite = np.isfinite(estimates)
+        pivots = np.array([self.cells[one.key].pivot for one in batch])
+        d = np.where(finite, estimates, 0.0) - np.where(finite, pivots, 0.0)
+        whole = bool(finite.all())
+        weight = weights.sum(axis=1)[:, None] if whole else weights @ finite.astype(np.float64)
+        columns = (
+            np.broadcast_to(weight, (REPLICATES, len(batch))),
+            weights @ d,
+            weights @ (d * d),
+        )
+        self._add_to(batch, columns)
+
+    def _add_to(self, batch: list[Series], columns: Iterable[Floats]) -> None:
+        weight, first, second = columns
+        for place, one in enumerate(batch):
+            cell = self.cells[one.key]
+            cell.weight += weight[:, place]
+            cell.first += first[:, place]
+            cell.second += second[:, place]

@@ -1,0 +1,55 @@
+"""The bag whose balls go back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from sim.compositions import Balls
+from sim.contracts.arrays import Counts, Mix
+from sim.contracts.bag import Bag
+from sim.laws import Multinomial
+
+
+class WithReplacement(Bag):
+    """Each ball goes back before the next is drawn: independent draws, multinomial counts.
+
+    Counts between two sizes are one multinomial increment. Exact law: binomial counts.
+
+    Example:
+        kind: with_replacement
+        balls: {red: 10, blue: 15}
+    """
+
+    kind: Literal["with_replacement"] = "with_replacement"
+    balls: Balls
+    independent: ClassVar[bool] = True
+
+    @property
+    def colours(self) -> tuple[str, ...]:
+        """The names of the balls' colours."""
+        return self.balls.colours
+
+    def truth(self, n: int) -> Mix:
+        """Return the balls' proportions."""
+        return self.balls.probabilities
+
+    def tally(
+        self, sizes: Sequence[int], trials: int, rng: np.random.Generator
+    ) -> Iterator[Counts]:
+        """Yield cumulative multinomial increments."""
+        # numpy gives what rounding leaves over to the last colour: let it have balls
+        alive = np.flatnonzero(self.balls.probabilities)
+        p = self.balls.probabilities[alive]
+        counts = np.zeros((trials, len(self.colours)), dtype=np.int64)
+        before = 0
+        for size in sizes:
+            counts[:, alive] += rng.multinomial(size - before, p, size=trials)
+            before = size
+            yield counts
+
+    def count_law(self, n: int) -> Multinomial:
+        """Return the binomial law of each count."""
+        return Multinomial(n, self.balls.probabilities)

@@ -1,0 +1,27 @@
+"""`klsim analyze`: the tables of a run, made anew."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from rich.console import Console
+
+from sim import api
+from sim.cli import options
+from sim.cli.show import show
+
+
+@click.command("analyze")
+@options.results
+@options.as_json
+def command(results: str, as_json: bool) -> None:
+    """Make summary and convergence anew from the trials that are there."""
+    analyzed = api.reanalyze(results)
+    if as_json:
+        click.echo(json.dumps(analyzed.rows(), ensure_ascii=False, indent=1))
+        return
+    console = Console()
+    show(analyzed.rows(), analyzed.experiment.unit, console)
+    if not api.status(results)["complete"]:
+        console.print("The run is not complete: these tables hold the trials that are there.")

@@ -1,0 +1,91 @@
+"""The command group: finds its verbs by name, and turns what goes wrong into exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from types import FrameType
+
+import click
+
+from sim.errors import Fault
+
+VERBS = {
+    "run": "Run experiments: what is missing is drawn, then all is summarized.",
+    "validate": "Check configuration files and name every fault with its place.",
+    "status": "Say how far a run has come.",
+    "analyze": "Make summary and convergence anew from the trials that are there.",
+    "list": "List the kinds of bags, models, learners and estimators.",
+    "schema": "Print the JSON Schema of an experiment file, for editors.",
+    "init": "Write a small experiment to begin with.",
+}
+INTERRUPTED = 130
+
+
+class Verbs(click.Group):
+    """Imports a verb when it is called: help needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of a day's work."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the verb, None where there is none of that name."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"sim.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs into the help text without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="klsim")
+def group() -> None:
+    """Say how far a counted KL divergence is from the true one, and with what error.
+
+    Exit codes: 0 done, 1 unexpected, 2 usage or invalid configuration, 3 finished with failed
+    estimates, 4 another experiment lies in that directory or it is in use, 130 interrupted.
+    """
+
+
+def main() -> None:
+    """Run the command and exit with its code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(_code())
+
+
+def _interrupt(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _code() -> int:
+    try:
+        code = group.main(standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        _say("interrupted; every finished block is kept, and the same command goes on from there")
+        return INTERRUPTED
+    except Fault as fault:
+        _say(str(fault))
+        return fault.exit_code
+    except BrokenPipeError:
+        # whoever read has gone; python would complain of it once more at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        _say(f"{error.filename or 'system'}: {error.strerror or error}")
+        return 1
+
+
+def _say(message: str) -> None:
+    click.echo(f"klsim: {message}" if "\n" not in message else message, err=True)

@@ -1,0 +1,106 @@
+"""`klsim run`: from experiment files to tables and a summary."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import Any
+
+import click
+from rich.console import Console
+
+from sim import api
+from sim.cli import options
+from sim.cli.progress import watching
+from sim.cli.show import show
+from sim.config.problems import ConfigurationError
+from sim.config.reading import load
+from sim.engines import ENGINES, EngineName
+from sim.experiment import Experiment
+
+FAILED_ESTIMATES = 3
+
+
+@click.command("run")
+@options.configs
+@options.changes
+@click.option("--out", default="results", show_default=True, help="Where results/<name> goes.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    help="Worker processes; all cores by default, 1 for none.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    show_default=True,
+    help="auto starts processes only where they pay.",
+)
+@click.option("--fresh", is_flag=True, help="Delete what an earlier run left there first.")
+@options.as_json
+def command(
+    configs: tuple[str, ...],
+    changes: tuple[str, ...],
+    out: str,
+    workers: int | None,
+    engine: EngineName,
+    fresh: bool,
+    as_json: bool,
+) -> int:
+    """Run experiments: what is missing is drawn, then all is summarized.
+
+    A run that was stopped goes on where it was, to the same bits.
+    """
+    reports: list[dict[str, Any]] = []
+    failed = False
+    number = workers or os.cpu_count() or 1
+    for experiment in _load_all(configs, changes):
+        started = time.monotonic()
+        with watching(experiment.name, Console(stderr=True)) as progress:
+            results = api.run(
+                experiment, out=out, workers=number, engine=engine, fresh=fresh, progress=progress
+            )
+        seconds = time.monotonic() - started
+        tables = results.rows()
+        failed = failed or any(row["failed"] for row in tables["summary"])
+        if as_json:
+            reports.append(_report(experiment, results, seconds) | tables)
+        else:
+            console = Console()
+            show(tables, experiment.unit, console)
+            done = f"{experiment.trials:,} trials a bag in {seconds:.1f} s"
+            console.print(f"\n{done}; tables in {results.path}", soft_wrap=True, markup=False)
+    if as_json:
+        click.echo(json.dumps(reports, ensure_ascii=False, indent=1))
+    return FAILED_ESTIMATES if failed else 0
+
+
+def _load_all(configs: tuple[str, ...], changes: tuple[str, ...]) -> list[Experiment]:
+    """Return every experiment, or every fault in all of them, before anything runs."""
+    experiments: list[Experiment] = []
+    problems = []
+    for config in configs:
+        try:
+            experiments.append(load(config, changes))
+        except ConfigurationError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigurationError(problems)
+    names = [experiment.name for experiment in experiments]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise click.UsageError(f"two of these experiments are named {twice}; give each its own")
+    return experiments
+
+
+def _report(experiment: Experiment, results: api.Results, seconds: float) -> dict[str, Any]:
+    return {
+        "name": experiment.name,
+        "results": str(results.path),
+        "digest": experiment.digest,
+        "trials": experiment.trials,
+        "unit": experiment.unit,
+        "seconds": round(seconds, 3),
+    }

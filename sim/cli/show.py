@@ -1,0 +1,145 @@
+"""The tables and the sentence that a run ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sim.cli.numbers import plain, with_error
+
+Row = Mapping[str, Any]
+
+_NAMES = {"kl": "KL", "kl_loss": "KL loss"}
+_SEEN = 3.0
+_MOST_ROWS = 8
+_MOST_TABLES = 12
+
+
+def show(tables: Mapping[str, Sequence[Row]], unit: str, console: Console) -> None:
+    """Print how the errors fall with n and what it means, from the rows of both tables."""
+    summary, convergence = tables["summary"], tables["convergence"]
+    groups = [list(g) for _, g in groupby(summary, lambda r: (r["bag"], r["model"], r["target"]))]
+    for rows in groups[:_MOST_TABLES]:
+        console.print(Text(_title(rows, unit), style="bold"))
+        console.print(bias_table(rows))
+    if len(groups) > _MOST_TABLES:
+        console.print(f"… and {len(groups) - _MOST_TABLES} more in summary.parquet")
+    console.print(Text("± is one Monte Carlo standard error; “not seen”: within 3 of them of 0."))
+    console.print()
+    for sentence in sentences(summary, convergence, unit):
+        console.print(Text(sentence))
+
+
+def _title(rows: Sequence[Row], unit: str) -> str:
+    first = rows[0]
+    name = _NAMES.get(first["target"], first["target"])
+    if first["model"] is None:
+        return f"{name} of bag {first['bag']} ({unit}): from the real one to what was learned"
+    truths = {row["truth"] for row in rows}
+    truth = plain(first["truth"]) if len(truths) == 1 else "by size"
+    whole = f"bag {first['bag']} against model {first['model']}; the true {name} is {truth}"
+    return f"Bias of {name} ({unit}): {whole}"
+
+
+def bias_table(rows: Sequence[Row]) -> Table:
+    """Return a table of the bias by size, a column for each estimator, the exact one beside."""
+    estimators = list(dict.fromkeys(row["estimator"] for row in rows))
+    table = Table()
+    table.add_column("n", justify="right")
+    for label in estimators:
+        table.add_column(Text(label), justify="right")
+        table.add_column("exact", justify="right", style="dim")
+    cells = {(row["size"], row["estimator"]): row for row in rows}
+    for size in _thinned(list(dict.fromkeys(row["size"] for row in rows))):
+        texts = [f"{size:,}"]
+        for label in estimators:
+            texts += _bias(cells.get((size, label)))
+        table.add_row(*map(Text, texts))
+    return table
+
+
+def _thinned(sizes: list[int]) -> list[int]:
+    """Return few sizes: the powers of ten where they tell enough, both ends always."""
+    if len(sizes) <= _MOST_ROWS:
+        return sizes
+    decades = [n for n in sizes[1:-1] if str(n).rstrip("0") == "1"]
+    step = -(-len(sizes) // _MOST_ROWS)
+    inner = decades if 2 <= len(decades) <= _MOST_ROWS else sizes[step:-1:step]
+    return [sizes[0], *inner, sizes[-1]]
+
+
+def _bias(row: Row | None) -> tuple[str, str]:
+    if row is None:
+        return "", ""
+    bias, error = row["bias"], row["bias_mcse"]
+    if bias is None:
+        text = "–"
+    elif error and abs(bias) < _SEEN * error:
+        text = f"not seen ± {error:.1g}"
+    else:
+        text = with_error(bias, error if error is not None else float("nan"))
+    if row["infinite"]:
+        text += f", ∞ {row['p_infinite']:.2g}"
+    exact = row["exact_mean"]
+    return text, "" if exact is None else plain(exact - row["truth"], 5)
+
+
+def sentences(summary: Sequence[Row], convergence: Sequence[Row], unit: str) -> Iterator[str]:
+    """Yield in plain words what the first line of the experiment means, and what to check."""
+    if not summary:
+        yield "There are no trials yet."
+        return
+    line = _line(summary[0])
+    yield _bias_sentence([row for row in summary if _line(row) == line], unit)
+    for row in convergence:
+        if _line(row) == line and row["quantity"] == "bias" and row["rate"] is not None:
+            yield _rate_sentence(row)
+    yield from _checks(summary)
+
+
+def _checks(summary: Sequence[Row]) -> Iterator[str]:
+    z = [abs(row["z"]) for row in summary if row["z"] is not None]
+    if z:
+        known = sum(row["exact_mean"] is not None for row in summary)
+        yield (
+            f"{known} of {len(summary)} means have an exact value beside them; "
+            f"the farthest is {max(z):.1f} Monte Carlo errors off."
+        )
+    failed = sum(row["failed"] for row in summary)
+    if failed:
+        yield f"{failed} estimates failed; their reasons stand in the trials."
+
+
+def _bias_sentence(rows: Sequence[Row], unit: str) -> str:
+    seen = [row for row in rows if row["bias"] is not None and _seen(row)]
+    if not seen:
+        label = rows[0]["estimator"]
+        return f"No bias of {label} was seen: it is within 3 Monte Carlo errors of 0."
+    row = seen[-1]
+    verb = "overstates" if row["bias"] > 0 else "understates"
+    size = with_error(abs(row["bias"]), row["bias_mcse"])
+    exact = row["exact_mean"]
+    known = "" if exact is None else f"; exact {plain(abs(exact - row['truth']))}"
+    name = _NAMES.get(row["target"], row["target"])
+    what = f"{row['estimator']} {verb} {name} by {size} {unit}{known}"
+    return f"On average, at n = {row['size']:,}, {what}."
+
+
+def _rate_sentence(row: Row) -> str:
+    theory = row["theory_rate"]
+    known = "" if theory is None else f" (theory, for large n: {plain(theory)})"
+    error = float("nan") if row["rate_se"] is None else row["rate_se"]
+    return f"Its bias falls like n to the power {with_error(row['rate'], error)}{known}."
+
+
+def _line(row: Row) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("bag", "model", "target", "estimator"))
+
+
+def _seen(row: Row) -> bool:
+    return bool(row["bias"] and abs(row["bias"]) >= _SEEN * (row["bias_mcse"] or 0))

@@ -1,0 +1,1 @@
+"""YAML text goes in; an Experiment comes out, or every problem with its place."""

@@ -1,0 +1,1 @@
+"""The contracts that members of the shelves fulfil; read these first."""

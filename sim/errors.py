@@ -1,0 +1,11 @@
+"""What a user can mend: a message that says how, and the exit code of the command."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class Fault(Exception):
+    """A fault with a message for its user, never a traceback."""
+
+    exit_code: ClassVar[int] = 1

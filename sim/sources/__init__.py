@@ -1,0 +1,1 @@
+"""The shelf of sources: real-valued distributions; one file, one member."""

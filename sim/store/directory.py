@@ -1,0 +1,199 @@
+"""A run's directory: one writer at a time, and nothing in it ever half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim.errors import Fault
+from sim.experiment import Experiment
+from sim.store.parts import Parts, header, part_name, read_header
+from sim.tables import CONVERGENCE, SUMMARY
+
+_TABLES = {"summary": SUMMARY, "convergence": CONVERGENCE}
+_OWN = ("experiment.yaml", "run.json", "log.jsonl", "summary.parquet", "convergence.parquet")
+
+
+class InUse(Fault):
+    """Another run holds the directory."""
+
+    exit_code = 4
+
+
+class DifferentExperiment(Fault):
+    """What lies in the directory is not what was asked for."""
+
+    exit_code = 4
+
+
+class NoResults(Fault):
+    """What should be here is not: no run, or not this table."""
+
+    exit_code = 2
+
+
+class Directory:
+    """The files of one run, `results/<name>`; see `results/README.md` for what each one is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.trials = path / "trials"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory; the system lets go of it however the process ends."""
+        self.trials.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout:
+            raise InUse(
+                f"{self.path} is in use by another run; wait for it, or choose another --out"
+            ) from None
+        try:
+            self._sweep()
+            yield
+        finally:
+            lock.release()
+
+    def _sweep(self) -> None:
+        """Remove what a killed writer left: temporary files are never read."""
+        for folder in (self.path, self.trials):
+            for left in folder.glob(".*.tmp"):
+                left.unlink()
+
+    def save(self, path: Path, content: bytes) -> None:
+        """Write a file whole or not at all, and make it last."""
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        descriptor = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def experiment_text(self) -> str | None:
+        """Return the experiment that lies here, as YAML; None where there is none."""
+        try:
+            return (self.path / "experiment.yaml").read_text(encoding="utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def save_experiment(self, text: str) -> None:
+        """Write experiment.yaml."""
+        self.save(self.path / "experiment.yaml", text.encode())
+
+    def save_part(self, bag: str, index: int, content: bytes) -> None:
+        """Write the part of one block."""
+        self.save(self.trials / part_name(bag, index), content)
+
+    def has(self, experiment: Experiment, bag: str, index: int) -> bool:
+        """Return whether the part of a block is here and covers what is asked."""
+        path = self.trials / part_name(bag, index)
+        return path.exists() and read_header(path) == header(experiment, bag, index)
+
+    def parts(self, experiment: Experiment) -> Parts:
+        """Return the parts that are here, bag by bag, block by block."""
+        here = set(os.listdir(self.trials)) if self.trials.is_dir() else set()
+        names = (
+            part_name(bag, index)
+            for bag in experiment.bags
+            for index in range(min(experiment.blocks(bag), len(here)))
+        )
+        return Parts(tuple(self.trials / name for name in names if name in here))
+
+    def stored(self, experiment: Experiment, bag: str) -> int:
+        """Return how many blocks of a bag are here; a damaged part counts as missing."""
+        number = min(experiment.blocks(bag), len(self.parts(experiment)))
+        return sum(self.has(experiment, bag, index) for index in range(number))
+
+    def in_use(self) -> bool:
+        """Return whether a run is at work here now."""
+        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        try:
+            with lock:
+                return False
+        except filelock.Timeout:
+            return True
+
+    def save_table(self, name: str, table: pa.Table) -> None:
+        """Write `summary` or `convergence`; it carries the experiment in its metadata."""
+        sink = pa.BufferOutputStream()
+        text = self.experiment_text() or ""
+        kept = table.cast(_TABLES[name]).replace_schema_metadata({"klsim.experiment": text})
+        pq.write_table(kept, sink, compression="zstd", write_page_checksum=True)
+        self.save(self.path / f"{name}.parquet", sink.getvalue().to_pybytes())
+
+    def table(self, name: str) -> pa.Table:
+        """Return `summary` or `convergence`; NoResults where it was not made."""
+        path = self.path / f"{name}.parquet"
+        if not path.is_file():
+            raise NoResults(f"{path} is not there; make it with: klsim analyze {self.path}")
+        try:
+            return pq.read_table(path, page_checksum_verification=True)
+        except (OSError, pa.ArrowException) as error:
+            first = str(error).partition("\n")[0]
+            mend = f"make it again with: klsim analyze {self.path}"
+            raise NoResults(f"{path} is damaged ({first}); {mend}") from None
+
+    def save_run(self, facts: dict[str, Any]) -> None:
+        """Write run.json: what made these files, and how long it took."""
+        text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
+        self.save(self.path / "run.json", text.encode())
+
+    def log(self, event: str, **facts: Any) -> None:
+        """Add a line to log.jsonl."""
+        line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **facts}
+        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def clear(self) -> None:
+        """Delete what a run wrote here, and nothing else."""
+        for path in [*self.trials.glob("*.parquet"), *(self.path / name for name in _OWN)]:
+            path.unlink(missing_ok=True)
+
+    def foreign(self) -> bool:
+        """Return whether files lie here that no run wrote, and no experiment beside them."""
+        known = {*_OWN, ".lock", "trials"}
+        names = set(os.listdir(self.path)) if self.path.is_dir() else set()
+        return "experiment.yaml" not in names and bool(names - known)
+
+
+def differences(there: Experiment, asked: Experiment) -> list[str]:
+    """Say in what two experiments differ that must not share a directory, line by line.
+
+    More trials of the same experiment simply go on; fewer would leave rows nobody asked for.
+    """
+    lines = list(_compared("", there.identity, asked.identity))
+    if asked.trials < there.trials:
+        lines.append(f"trials: {there.trials} there, {asked.trials} asked")
+    if not lines and there.digest != asked.digest:
+        lines.append("the order of bags, models, estimators or learners")
+    return lines
+
+
+def _compared(path: str, there: Any, asked: Any) -> Iterable[str]:
+    if isinstance(there, dict) and isinstance(asked, dict):
+        for key in dict.fromkeys([*there, *asked]):
+            inner = f"{path}.{key}" if path else str(key)
+            yield from _compared(inner, there.get(key), asked.get(key))
+    elif there != asked:
+        yield f"{path}: {_short(there)} there, {_short(asked)} asked"
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,106 @@
+"""A block's rows become the bytes of one Parquet part, with its identity in the metadata."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sim.canary import canary
+from sim.errors import Fault
+from sim.experiment import Experiment
+
+_KEY = b"klsim"
+_LABELS = ["bag", "model", "target", "estimator", "status", "reason"]
+_NUMBERS = ["estimate", "truth", "se", "lower", "upper"]
+
+
+class DamagedPart(Fault):
+    """A part that cannot be read, or whose checksum does not hold."""
+
+
+def part_name(bag: str, index: int) -> str:
+    """Return the file name of a block: readable, unique, and safe whatever the label."""
+    slug = re.sub(r"[^A-Za-z0-9]+", "_", bag)[:40].strip("_") or "bag"
+    digest = hashlib.blake2b(bag.encode(), digest_size=4).hexdigest()
+    return f"{slug}-{digest}-{index:09d}.parquet"
+
+
+def header(experiment: Experiment, bag: str, index: int) -> dict[str, Any]:
+    """Return what a part says of itself: which block it is, and what it covers of it.
+
+    A part is used only where this is equal to what is asked.
+    """
+    whole = experiment.identity
+    drawn = experiment.block_trials(bag)
+    rest = {key: whole[key] for key in ("unit", "models", "targets", "estimators", "learners")}
+    return {
+        "stream": whole["stream"],
+        "canary": canary(),
+        "block": {"seed": whole["seed"], "bag": bag, "is": whole["bags"][bag], "index": index},
+        "covers": {
+            "trials": min(drawn, experiment.trials - index * drawn),
+            "sizes": list(experiment.sizes_of(bag)),
+            **rest,
+        },
+    }
+
+
+def encode(rows: pa.Table, head: dict[str, Any]) -> bytes:
+    """Return the bytes of a part; the same rows give the same bytes."""
+    metadata = {_KEY: json.dumps(head, sort_keys=True).encode()}
+    sink = io.BytesIO()
+    pq.write_table(
+        rows.replace_schema_metadata(metadata),
+        sink,
+        compression="zstd",
+        compression_level=1,
+        use_dictionary=_LABELS,
+        use_byte_stream_split=_NUMBERS,
+        column_encoding=dict.fromkeys(("size", "model_size", "trial"), "DELTA_BINARY_PACKED"),
+        write_page_checksum=True,
+        row_group_size=2**20,
+    )
+    return sink.getvalue()
+
+
+def read_header(path: Path) -> dict[str, Any] | None:
+    """Return what a part says of itself; None where it cannot be read."""
+    try:
+        metadata = pq.read_metadata(path).metadata or {}
+        head = json.loads(metadata.get(_KEY, b"null"))
+    except (OSError, pa.ArrowException, ValueError):
+        return None
+    return head if isinstance(head, dict) else None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of a run in a fixed order; each iteration reads them from disk again."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        """Return how many parts there are."""
+        return len(self.paths)
+
+    def read(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+        """Yield the rows of each part, checksums verified; DamagedPart names a bad one."""
+        for path in self.paths:
+            try:
+                with pq.ParquetFile(path, page_checksum_verification=True) as part:
+                    rows = part.read(columns=columns)
+            except (OSError, pa.ArrowException) as error:
+                first = str(error).partition("\n")[0]
+                raise DamagedPart(
+                    f"{path}: this part is damaged ({first}); delete it and run again"
+                ) from None
+            yield rows

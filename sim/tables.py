@@ -1,0 +1,44 @@
+"""The schemas of all tables; columns that do not apply to a row are null."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pyarrow as pa
+
+_LABEL: Final = pa.dictionary(pa.int32(), pa.string())
+
+
+def _schema(*columns: tuple[str, pa.DataType]) -> pa.Schema:
+    names = [name for names, _ in columns for name in names.split()]
+    types = [kind for names, kind in columns for _ in names.split()]
+    return pa.schema(list(zip(names, types, strict=True)))
+
+
+TRIALS: Final = _schema(
+    ("bag model target estimator", _LABEL),
+    ("size model_size trial", pa.int64()),
+    ("estimate truth se lower upper", pa.float64()),
+    ("status reason", _LABEL),
+)
+
+STATUS: Final = ("ok", "infinite", "undefined", "failed")
+
+SUMMARY: Final = _schema(
+    ("bag model target estimator", pa.string()),
+    ("size trials infinite undefined failed", pa.int64()),
+    ("p_infinite p_infinite_mcse truth mean bias bias_mcse sd sd_mcse", pa.float64()),
+    ("rmse rmse_mcse mae mae_mcse q05 q25 median q75 q95", pa.float64()),
+    ("coverage coverage_mcse width width_mcse", pa.float64()),
+    ("exact_mean exact_sd exact_p_infinite exact_coverage z", pa.float64()),
+    ("adjusted_bias adjusted_bias_mcse variance_reduction", pa.float64()),
+)
+
+CONVERGENCE: Final = _schema(
+    ("bag model target estimator quantity", pa.string()),
+    ("rate rate_se theory_rate constant constant_se theory_constant limit limit_se", pa.float64()),
+    ("departs", pa.bool_()),
+    ("from_size to_size size_for_error size_for_error_low size_for_error_high", pa.int64()),
+    ("extrapolated", pa.bool_()),
+    ("reason", pa.string()),
+)
