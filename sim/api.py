@@ -17,10 +17,13 @@ from threadpoolctl import threadpool_limits
 from sim.analysis.analyze import analyze
 from sim.canary import canary
 from sim.config import reading
+from sim.contracts.bag import TimedBag
 from sim.engines import Engine, EngineName
 from sim.experiment import Experiment
 from sim.loop import Progress, complete
 from sim.store.directory import DifferentExperiment, Directory, NoResults, differences
+from sim.tables import TRIALS
+from sim.trials import trace_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +45,13 @@ class Results:
         return _stored(Directory(self.path))
 
     def table(self, name: str) -> pa.Table:
-        """Return `summary` or `convergence` as an Arrow table; nulls are nulls."""
+        """Return `summary`, `convergence` or `trace` as an Arrow table; nulls are nulls."""
         return Directory(self.path).table(name)
+
+    @property
+    def trace(self) -> pd.DataFrame:
+        """What happened when in the traced trials: bag, trial, time, event, colour."""
+        return self.table("trace").to_pandas()
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
         """Return `summary` and `convergence` as plain rows, None for null."""
@@ -53,7 +61,8 @@ class Results:
     def trials(self) -> pd.DataFrame:
         """Every estimate: a row for each cell, size and trial. As large as the run was."""
         parts = Directory(self.path).parts(self.experiment)
-        return pa.concat_tables(list(parts.read()), promote_options="default").to_pandas()
+        tables = [TRIALS.empty_table(), *parts.read()]
+        return pa.concat_tables(tables, promote_options="default").to_pandas()
 
     @property
     def summary(self) -> pd.DataFrame:
@@ -94,6 +103,23 @@ def run(
         directory.save_run(_facts(experiment, computed, timings))
         directory.log("done", computed=computed, seconds=round(ended - started, 3))
     return Results(directory.path)
+
+
+def trace(path: str | Path, trials: int) -> Results:
+    """Write trace.parquet: what happened when, in the first trials of each bag with a clock.
+
+    Raises NoResults where no bag of the run has a clock.
+    """
+    results = open_results(path)
+    experiment, directory = results.experiment, Directory(results.path)
+    timed = [label for label, bag in experiment.bags.items() if isinstance(bag, TimedBag)]
+    if not timed:
+        raise NoResults(f"{path}: no bag of this run has a clock, so there is nothing to trace")
+    shown = range(min(trials, experiment.trials))
+    tables = [trace_rows(experiment, bag, trial) for bag in timed for trial in shown]
+    with directory.locked():
+        directory.save_table("trace", pa.concat_tables(tables).unify_dictionaries())
+    return results
 
 
 def reanalyze(path: str | Path) -> Results:

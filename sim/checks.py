@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -25,6 +26,8 @@ MOST_COLOURS = 1_000_000
 MOST_DRAWS = 10**12
 MOST_SIZES = 1_000
 LONGEST_LABEL = 200
+MOST_FAULTS = 200
+"""Faults of one value that are told; nobody mends more at once."""
 
 
 UNKNOWN_KEY = "unknown_key"
@@ -55,8 +58,10 @@ def relocate(
     With `known`, a key that is not in it gets a near guess.
     """
     details: list[InitErrorDetails] = []
-    for line in error.errors(include_url=False):
+    for line in error.errors(include_url=False)[:MOST_FAULTS]:
         kind: str | PydanticCustomError = line["type"]
+        if kind == "too_short" and len(line["input"]) >= line["ctx"]["min_length"]:
+            continue  # its entries are wrong, and are told one by one
         if kind == "extra_forbidden" and known is not None and len(line["loc"]) == 1:
             key = str(line["loc"][0])
             kind = problem(f"unknown key {shown(key)}{guess(key, known)}", UNKNOWN_KEY)
@@ -76,7 +81,8 @@ def relocate(
 def placed(faults: Iterable[tuple[tuple[int | str, ...], str]], title: str) -> None:
     """Raise one ValidationError for all (place, message) pairs; do nothing where none."""
     details: list[InitErrorDetails] = [
-        {"type": problem(message), "loc": place, "input": None} for place, message in faults
+        {"type": problem(message), "loc": place, "input": None}
+        for place, message in islice(faults, MOST_FAULTS)
     ]
     if details:
         raise ValidationError.from_exception_data(title, details)
@@ -105,7 +111,7 @@ class Value(BaseModel):
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in type(self).model_fields)
+        return self.model_dump_json() == other.model_dump_json()
 
     def __hash__(self) -> int:
         return hash((type(self), self.model_dump_json()))
@@ -126,7 +132,7 @@ def _amount(value: object) -> int | float:
         raise problem(f"expected a number of balls, 0 or more; got {shown(value)}")
     if not 0 <= value <= 1e15:
         raise problem(f"expected a number of balls from 0 to 1e15; got {shown(value)}")
-    return value
+    return int(value) if value == int(value) else value  # 10.0 balls are 10 balls
 
 
 def _label(value: str) -> str:
@@ -166,11 +172,13 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-Count = Annotated[int, BeforeValidator(_whole)]
+WHOLE = BeforeValidator(_whole)
+"""For whole numbers; stands after their bounds, so that JSON Schema shows them."""
+
 Amount = Annotated[
     int | float, PlainValidator(_amount), WithJsonSchema({"type": "number", "minimum": 0})
 ]
 Label = Annotated[str, AfterValidator(_label)]
 Text = Annotated[str, AfterValidator(_unpaired)]
 FolderName = Annotated[str, AfterValidator(_folder)]
-Draws = Annotated[Count, Field(ge=1, le=MOST_DRAWS)]
+Draws = Annotated[int, Field(ge=1, le=MOST_DRAWS), WHOLE]

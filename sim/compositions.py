@@ -1,117 +1,34 @@
-"""What is in a bag: colours and how many balls of each, given or by a family."""
+"""What is in a bag, as YAML says it: `{red: 10, blue: 15}`, a family, or a column of a file."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from functools import cached_property
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import (
-    Field,
-    PlainSerializer,
-    PlainValidator,
-    ValidationError,
-    WithJsonSchema,
-)
+from pydantic import PlainSerializer, PlainValidator, ValidationError, WithJsonSchema
 
-from sim.checks import (
-    MOST_COLOURS,
-    Amount,
-    Count,
-    Label,
-    Value,
-    guess,
-    placed,
-    problem,
-    relocate,
-    shown,
-)
+from sim.checks import Text, Value, guess, placed, problem, relocate, shown
+from sim.families import Composition, Counted, Dirichlet, Geometric, Numbered, Uniform, Zipf
+
+FAMILIES: dict[str, type[Numbered]] = {
+    member.key: member for member in (Zipf, Uniform, Geometric, Dirichlet)
+}
 
 
-class Composition(Value, ABC):
-    """Colours and the weight of each; the balls of a bag, or the shape of a model."""
-
-    @cached_property
-    @abstractmethod
-    def colours(self) -> tuple[str, ...]:
-        """The names of the colours, K of them."""
-
-    @cached_property
-    @abstractmethod
-    def weights(self) -> NDArray[np.float64]:
-        """How many balls of each colour, or in what proportion; shape (K,)."""
-
-    @cached_property
-    def probabilities(self) -> NDArray[np.float64]:
-        """The proportion of each colour; shape (K,), sum 1."""
-        return np.asarray(self.weights / self.weights.sum())
-
-    @property
-    def whole(self) -> bool:
-        """Whether every weight is a whole number of balls."""
-        return bool(np.all(self.weights == np.floor(self.weights)))
+FROM_FILE = "from_file"
 
 
-class Counted(Composition):
-    """Balls counted by colour, as written: `{red: 10, blue: 15}`."""
+class FromFile(Value):
+    """Which column of which file to count; the configuration replaces it by its counts.
 
-    balls: dict[Label, Amount] = Field(min_length=1, max_length=MOST_COLOURS)
+    `missing` says what missing values are: left out, or a colour called `missing`.
+    """
 
-    def model_post_init(self, _: Any) -> None:
-        """Refuse a bag with nothing in it."""
-        if not any(self.balls.values()):
-            placed([((), "expected at least one ball; got none")], "balls")
-
-    @cached_property
-    def colours(self) -> tuple[str, ...]:
-        """The names of the colours, as written."""
-        return tuple(self.balls)
-
-    @cached_property
-    def weights(self) -> NDArray[np.float64]:
-        """How many balls of each colour; shape (K,)."""
-        return np.array(list(self.balls.values()), dtype=np.float64)
-
-
-class Numbered(Composition, ABC):
-    """A family whose colours are named `1` … `K`."""
-
-    key: ClassVar[str]
-    number: Annotated[Count, Field(ge=1, le=MOST_COLOURS)] = Field(alias="colours")
-
-    @cached_property
-    def colours(self) -> tuple[str, ...]:
-        """The names `1` … `K`."""
-        return tuple(map(str, range(1, self.number + 1)))
-
-
-class Zipf(Numbered):
-    """Proportions k^−exponent, k = 1 … K: few common colours and a long tail."""
-
-    key = "zipf"
-    exponent: float = Field(default=1.0, ge=0, le=20)
-
-    @cached_property
-    def weights(self) -> NDArray[np.float64]:
-        """The weights k^−exponent; shape (K,)."""
-        return np.asarray(np.arange(1, self.number + 1, dtype=np.float64) ** -self.exponent)
-
-
-class Uniform(Numbered):
-    """Every colour alike: one ball of each."""
-
-    key = "uniform"
-
-    @cached_property
-    def weights(self) -> NDArray[np.float64]:
-        """Ones; shape (K,)."""
-        return np.ones(self.number)
-
-
-FAMILIES: dict[str, type[Numbered]] = {member.key: member for member in (Zipf, Uniform)}
+    path: Text
+    column: Text
+    missing: Literal["drop", "colour"] | None = None
 
 
 def composition(value: Any) -> Composition:
@@ -127,14 +44,61 @@ def composition(value: Any) -> Composition:
     try:
         if family is None:
             return Counted(balls=dict(value))
-        if len(value) > 1 or family not in FAMILIES:
-            raise problem(
-                f"expected one family alone; got {shown(str(family))}{guess(str(family), FAMILIES)}"
-            )
+        if family == FROM_FILE:
+            raise problem("from_file stands in a configuration file only, which it is beside")
+        if family not in FAMILIES:
+            raise problem(f"unknown family {shown(str(family))}{guess(str(family), FAMILIES)}")
+        if len(value) > 1:
+            raise problem(f"expected {family!r} alone, or balls by colour; got both")
         return FAMILIES[family].model_validate(value[family])
     except ValidationError as error:
         # the places as they stand in YAML: a family is a level of its own, `balls` is not
         raise (relocate(error, (family,)) if family else relocate(error, drop=1)) from None
+
+
+def number_of_balls(balls: Composition, most: int = 10_000_000) -> int:
+    """Return how many balls there are to take out one by one.
+
+    A ValidationError at `balls` says so where they are not whole, or more than `most`.
+    """
+    number = float(balls.weights.sum())
+    if not balls.whole:
+        placed([(("balls",), "expected whole numbers of balls, to draw them out")], "balls")
+    if number > most:
+        placed([(("balls",), f"expected at most {most} balls; got {number:g}")], "balls")
+    return int(number)
+
+
+def one_by_one(balls: Composition) -> list[int]:
+    """Return the colour of each ball, as positions in `colours`."""
+    numbers = balls.weights.astype(np.int64)
+    return [int(colour) for colour in np.repeat(np.arange(len(numbers)), numbers)]
+
+
+def misfit(own: tuple[str, ...], bag: tuple[str, ...]) -> str | None:
+    """Say in what colours differ from those of a bag; None where they are the same."""
+    missing = next(iter(sorted(set(bag) - set(own))), None)
+    if missing is not None:
+        return f"the bag's colour {shown(missing)} is missing (write 0 where it never shows)"
+    foreign = next(iter(sorted(set(own) - set(bag))), None)
+    return None if foreign is None else f"the bag has no colour {shown(foreign)}"
+
+
+def aligned(
+    other: Composition, colours: tuple[str, ...], place: tuple[str | int, ...] = ()
+) -> NDArray[np.float64]:
+    """Return a composition's probabilities in the order of these colours; shape (K,).
+
+    A ValidationError at `place` names a colour that only one of the two has.
+    """
+    fault = misfit(other.colours, colours)
+    if fault is not None:
+        placed([(place, fault)], "balls")
+    if other.colours == colours:
+        return other.probabilities
+    index = {colour: position for position, colour in enumerate(other.colours)}
+    order = np.array([index[colour] for colour in colours])
+    return np.asarray(other.probabilities[order])
 
 
 def _written(value: Composition) -> dict[str, Any]:
@@ -156,7 +120,14 @@ def _schema() -> dict[str, Any]:
         for key, family in FAMILIES.items()
     ]
     counts = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0}}
-    return {"anyOf": [{**counts, "minProperties": 1}, *families]}
+    from_file = {
+        "type": "object",
+        "description": "The value counts of a column of a Parquet or CSV file beside this one.",
+        "properties": {FROM_FILE: FromFile.model_json_schema()},
+        "required": [FROM_FILE],
+        "additionalProperties": False,
+    }
+    return {"anyOf": [{**counts, "minProperties": 1}, *families, from_file]}
 
 
 Balls = Annotated[

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from threadpoolctl import threadpool_limits
 
+from sim.canary import canary
+
 EngineName = Literal["auto", "serial", "processes"]
 ENGINES: tuple[EngineName, ...] = ("auto", "serial", "processes")
 
@@ -41,6 +43,12 @@ class Engine:
 
     name: EngineName = "serial"
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.name not in ENGINES:
+            raise ValueError(f"expected an engine of {', '.join(ENGINES)}; got {self.name!r}")
+        if self.workers < 1:
+            raise ValueError(f"expected at least 1 worker; got {self.workers}")
 
     @property
     def hesitant(self) -> bool:
@@ -70,6 +78,7 @@ class Engine:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in set(multiprocessing.active_children()) - before:
                 child.terminate()
+                child.join()
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
@@ -81,6 +90,7 @@ def _prepare_worker() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    canary()  # loads the numeric libraries: only what is loaded can be limited
     threadpool_limits(1)
 
 

@@ -8,7 +8,7 @@ of independent counts given their sum (see `CountLaw`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, pi, sqrt
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 from sim.contracts.arrays import Reference
 from sim.contracts.estimator import Estimator
 from sim.divergences import Divergence
-from sim.laws import CountLaw
-
-MOST_WORK = 10_000_000
-"""Support × points (see docs) beyond which an exact value is left out."""
+from sim.laws.counts import CountLaw, JointLaw
+from sim.laws.pmf import MOST_WORK
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -40,9 +38,20 @@ UNKNOWN = Exact()
 def exact(
     law: CountLaw | None, estimator: Estimator, reference: Reference, target: Divergence
 ) -> Exact:
-    """Return what is exactly known of an estimate of counts with this law, Q known."""
+    """Return what is exactly known of an estimate of counts with this law, Q known.
+
+    Nothing is, of an estimator that raises on counts which may come.
+    """
     if law is None or reference.probabilities is None:
         return UNKNOWN
+    with np.errstate(all="ignore"):
+        try:
+            return _exact(law, estimator, reference, target)
+        except Exception:  # anybody's estimator: its failures are rows among the trials
+            return UNKNOWN
+
+
+def _exact(law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence) -> Exact:
     if law.colours <= 2:
         return _listed(law, estimator, reference, target)
     support = _Support.of(*law.window())
@@ -51,12 +60,14 @@ def exact(
     terms = _terms(support, law, estimator, reference, target)
     if terms is None or np.isnan(terms).any():
         return UNKNOWN
+    joint = law if isinstance(law, JointLaw) else None
     if np.isinf(terms).any():
-        return _transformed(law, estimator, reference, target)
+        return _transformed(joint, estimator, reference, target) if joint else UNKNOWN
     mean = float(np.sum(law.pmf(support.colour, support.count) * terms))
     if np.array_equal(*law.window()):
         return Exact(mean, 0.0, 0.0)
-    return Exact(mean, _transformed(law, estimator, reference, target).sd, 0.0)
+    sd = _transformed(joint, estimator, reference, target).sd if joint else None
+    return Exact(mean, sd, 0.0)
 
 
 def _listed(law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence) -> Exact:
@@ -117,22 +128,8 @@ def _terms(
     return None if terms is None else np.broadcast_to(terms[0], support.count.shape)
 
 
-def _angles(variance: float) -> tuple[Floats, Floats]:
-    """Return the points of the half circle that matter, and the weight of each.
-
-    The sum of the independent counts has this variance; its generating function is below
-    e^−45 beyond 9.5 standard deviations, and 20 standard deviations of room keep its laps
-    apart. An odd number of points leaves out π, where a factor may vanish.
-    """
-    points = 2 * ceil(10 * sqrt(variance) + 25) + 1
-    angles = 2 * pi * np.arange(points // 2 + 1) / points
-    if variance >= 200:
-        angles = angles[angles * sqrt(variance) <= 9.5]
-    return angles, np.where(angles == 0, 1.0, 2.0)
-
-
 def _transformed(
-    law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence
+    law: JointLaw, estimator: Estimator, reference: Reference, target: Divergence
 ) -> Exact:
     """Return mean, sd and chance of infinity from the law given the sum of the counts.
 
@@ -140,16 +137,23 @@ def _transformed(
     B = Σ (E[g e^{iθX}]/Φ)², C = Σ E[g² e^{iθX}]/Φ and W = ΠΦ e^{−iθn}:
     E T = ΣWA/ΣW and E T² = ΣW(A² − B + C)/ΣW.
     """
-    support = _Support.of(*law.free_window())
-    angles, weights = _angles(law.free_variance())
-    if support is None or len(support.count) * len(angles) > MOST_WORK:
+    low, high = law.free_window()
+    # no count is above n: what the independent ones do there would only be rounded away
+    support = _Support.of(low, np.minimum(high, law.size))
+    if support is None:
         return UNKNOWN
     terms = _terms(support, law, estimator, reference, target)
     if terms is None or np.isnan(terms).any():
         return UNKNOWN
     chance = law.free_pmf(support.colour, support.count)
     finite = np.isfinite(terms)
-    kept = np.where(finite, chance, 0.0)
+    found = _tilted(support, np.where(finite, chance, 0.0), law.size)
+    if found is None:
+        return Exact(p_infinite=1.0)
+    kept, scale, variance = found
+    angles, weights = law.grid(variance)
+    if len(support.count) * len(angles) > MOST_WORK:
+        return UNKNOWN
     g, shift = _centred(support, kept, np.where(finite, terms, 0.0), law.size)
     columns = (chance, kept, kept * g, kept * g * g)
     sums = np.zeros(4)
@@ -158,13 +162,42 @@ def _transformed(
         part = slice(begin, begin + step)
         sums += _partial(support, columns, law.size, (angles[part], weights[part]))
     _, some, first, square = (sums / sums[0]).tolist()
-    if some < 1e-12:
-        return Exact(p_infinite=1.0)
     mean, square = first / some, square / some
     variance = square - mean**2
     # rounding leaves about 1e-16 of the parts' own squares: less than this is not known
-    sd = sqrt(variance) if variance > 1e-12 * float(columns[3].sum()) else None
-    return Exact(shift + mean, sd, 0.0 if finite.all() else max(0.0, 1 - some))
+    sd = sqrt(variance) if variance > 1e-8 * float(columns[3].sum()) else None
+    return Exact(shift + mean, sd, 0.0 if finite.all() else max(0.0, 1 - some * scale))
+
+
+def _tilted(support: _Support, chance: Floats, n: int) -> tuple[Floats, float, float] | None:
+    """Return chances e^{tx} P(x)/Z with a sum near n, what that takes off, and its variance.
+
+    Given the sum the law is the same for any t; with infinite terms left out, t = 0 may put n
+    far into a tail, where rounding hides it. None where no counts with a chance sum to n.
+    """
+    alive = chance > 0
+    least = np.minimum.reduceat(np.where(alive, support.count, n + 1), support.starts)
+    most = np.maximum.reduceat(np.where(alive, support.count, -1), support.starts)
+    if least.sum() > n or np.any(most < 0) or most.sum() < n:
+        return None
+    log_chance = np.log(np.where(alive, chance, 1.0))
+    t = 0.0
+    for _ in range(50):
+        exponent = np.where(
+            alive, log_chance + t * (support.count - least[support.colour]), -np.inf
+        )
+        top = np.maximum.reduceat(exponent, support.starts)
+        tilted = np.exp(exponent - top[support.colour])
+        total = np.add.reduceat(tilted, support.starts)
+        tilted /= total[support.colour]
+        mean = np.add.reduceat(tilted * support.count, support.starts)
+        variance = float(np.sum(tilted * (support.count - mean[support.colour]) ** 2))
+        off = n - float(mean.sum())
+        if off**2 <= variance / 4 or abs(off) < 1e-9:
+            break
+        t = max(-40.0, min(40.0, t + max(-1.0, min(1.0, off / max(variance, 1e-300)))))
+    scale = float(np.exp(np.sum(np.log(total) + top) - t * (n - least.sum())))
+    return tilted, scale, variance
 
 
 def _centred(support: _Support, chance: Floats, g: Floats, n: int) -> tuple[Floats, float]:

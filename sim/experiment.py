@@ -12,7 +12,7 @@ from typing import Annotated, Any, Self, cast
 import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
-from sim.checks import Count, FolderName, Label, Text, Value, guess, placed, problem
+from sim.checks import WHOLE, FolderName, Label, Text, Value, guess, placed, problem
 from sim.contracts.bag import AnyBag, Bag
 from sim.contracts.estimator import ESTIMATORS, AnyEstimator, Estimator
 from sim.contracts.learner import AnyLearner, Loss
@@ -22,6 +22,9 @@ from sim.sizes import Sizes
 
 STREAM_VERSION = 1
 """Raised only when a kernel draws other bits; parts of two versions are never mixed."""
+
+MOST_CELLS = 100_000
+"""Beyond that even a list of what is to be drawn takes long."""
 
 _BLOCK_BYTES = 64 * 2**20
 
@@ -56,8 +59,8 @@ class Experiment(Value):
 
     name: FolderName = Field(description="the folder of the results")
     about: Text = ""
-    seed: Annotated[Count, Field(ge=0, lt=2**128)]
-    trials: Annotated[Count, Field(ge=1, le=10**12)]
+    seed: Annotated[int, Field(ge=0, lt=2**128), WHOLE]
+    trials: Annotated[int, Field(ge=1, le=10**12), WHOLE]
     sizes: Sizes
     unit: Unit = "nats"
     bags: dict[Label, AnyBag] = Field(min_length=1)
@@ -72,6 +75,11 @@ class Experiment(Value):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        pairs = len(self.models) * len(self.targets) * len(self.estimators) + len(self.learners)
+        number = len(self.bags) * pairs
+        if number > MOST_CELLS:
+            fault = f"expected at most {MOST_CELLS} cells (bag, model, target, estimator)"
+            placed([((), f"{fault}; got {number}")], self.name)
         placed([*self._bag_faults(), *self._filter_faults(), *self._target_faults()], self.name)
         return self
 

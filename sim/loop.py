@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
+from pathlib import Path
 
 from sim.engines import Engine
 from sim.errors import Fault
 from sim.experiment import Experiment
-from sim.store.directory import Directory
+from sim.store.directory import Directory, write_through
 from sim.store.parts import encode, header
 from sim.trials import block_rows
 
@@ -30,6 +32,10 @@ class Block:
     index: int
 
 
+class _BlockError(Exception):
+    """What went wrong in a block, in words: not every exception can travel between processes."""
+
+
 class BlockFailed(Fault):
     """A block that could not be computed; all that was finished is kept."""
 
@@ -45,25 +51,31 @@ def all_blocks(experiment: Experiment) -> Iterator[Block]:
         yield from (Block(bag, index) for bag, count in counts.items() if index < count)
 
 
-def make_part(experiment: Experiment, block: Block) -> bytes:
-    """Return the bytes of a block's part; runs in a worker."""
-    rows = block_rows(experiment, block.bag, block.index)
-    return encode(rows, header(experiment, block.bag, block.index))
+def make_part(experiment: Experiment, block: Block, staged: Path) -> None:
+    """Write a block's part where the coordinator finds it; runs in a worker.
+
+    Nothing comes back through the pool's pipe: a worker killed while it writes megabytes there
+    would leave everybody else waiting for the rest.
+    """
+    try:
+        rows = block_rows(experiment, block.bag, block.index)
+        write_through(staged, encode(rows, header(experiment, block.bag, block.index)))
+    except Exception as error:
+        raise _BlockError(f"{type(error).__name__}: {error}") from None
 
 
 def complete(
     experiment: Experiment, directory: Directory, engine: Engine, progress: Progress
 ) -> int:
     """Compute and store every block that is missing; return how many were computed."""
-    total = experiment.trials * len(experiment.bags)
-    counter = _Counter(experiment, progress, total)
+    counter = _Counter(experiment, progress)
     missing = counter.skipping(directory, all_blocks(experiment))
 
-    def keep(block: Block, content: bytes) -> None:
-        directory.save_part(block.bag, block.index, content)
+    def keep(block: Block) -> None:
+        directory.adopt(block.bag, block.index)
         counter.add(block, computed=True)
 
-    crew = _Crew(experiment, engine, keep)
+    crew = _Crew(experiment, engine, directory, keep)
     if engine.hesitant:
         missing = _begin(crew, missing, counter)
     first = next(missing, None)  # no workers for nothing
@@ -74,13 +86,15 @@ def complete(
 
 def _begin(crew: _Crew, blocks: Iterator[Block], counter: _Counter) -> Iterator[Block]:
     """Compute here as long as workers would not pay; return the blocks that are left."""
-    serial = _Crew(crew.experiment, Engine("serial"), crew.keep)
-    begun, before = time.monotonic(), counter.done
+    serial = replace(crew, engine=Engine("serial"), held={})
+    begun = time.monotonic()
+    paces: dict[str, float] = {}
     for block in blocks:
+        before = time.monotonic()
         serial.work(iter([block]))
-        spent = time.monotonic() - begun
-        left = spent / (counter.done - before) * (counter.total - counter.done)
-        if spent > TRIED and left > WORTH_WORKERS:
+        now = time.monotonic()
+        paces[block.bag] = (now - before) / counter.held(block)
+        if now - begun > TRIED and counter.left(paces) > WORTH_WORKERS:
             break
     return blocks
 
@@ -91,8 +105,7 @@ class _Counter:
 
     experiment: Experiment
     progress: Progress
-    total: int
-    done: int = 0
+    done: Counter[str] = field(default_factory=Counter)
     computed: int = 0
 
     def skipping(self, directory: Directory, blocks: Iterable[Block]) -> Iterator[Block]:
@@ -105,10 +118,20 @@ class _Counter:
 
     def add(self, block: Block, *, computed: bool = False) -> None:
         """Count one block."""
-        held = self.experiment.block_trials(block.bag)
-        self.done += min(held, self.experiment.trials - block.index * held)
+        self.done[block.bag] += self.held(block)
         self.computed += computed
-        self.progress(self.done, self.total)
+        self.progress(self.done.total(), self.experiment.trials * len(self.experiment.bags))
+
+    def held(self, block: Block) -> int:
+        """Return how many trials of the experiment a block holds."""
+        drawn = self.experiment.block_trials(block.bag)
+        return min(drawn, self.experiment.trials - block.index * drawn)
+
+    def left(self, paces: Mapping[str, float]) -> float:
+        """Return the seconds of work left, at so many seconds a trial of each bag."""
+        slowest = max(paces.values())
+        trials = ((bag, self.experiment.trials - self.done[bag]) for bag in self.experiment.bags)
+        return sum(number * paces.get(bag, slowest) for bag, number in trials)
 
 
 @dataclass
@@ -117,8 +140,9 @@ class _Crew:
 
     experiment: Experiment
     engine: Engine
-    keep: Callable[[Block, bytes], None]
-    held: dict[Future[bytes], Block] = field(default_factory=dict)
+    directory: Directory
+    keep: Callable[[Block], None]
+    held: dict[Future[None], Block] = field(default_factory=dict)
     loose: Block | None = None
 
     def work(self, blocks: Iterator[Block]) -> None:
@@ -142,31 +166,35 @@ class _Crew:
             self._hand_out(executor, islice(blocks, window))
             while self.held:
                 done, _ = wait(self.held, return_when=FIRST_COMPLETED)
-                for future in done:
+                for future in sorted(done, key=_went_wrong):  # keep what is good first
                     self._take(future)
                 self._hand_out(executor, islice(blocks, len(done)))
 
     def _hand_out(self, executor: Executor, blocks: Iterable[Block]) -> None:
         for block in blocks:
             self.loose = block  # submit raises where the pool is broken: then nobody has it
-            self.held[executor.submit(make_part, self.experiment, block)] = block
+            self.held[self._submit(executor, block)] = block
             self.loose = None
 
-    def _take(self, future: Future[bytes]) -> None:
+    def _submit(self, executor: Executor, block: Block) -> Future[None]:
+        staged = self.directory.staged(block.bag, block.index)
+        return executor.submit(make_part, self.experiment, block, staged)
+
+    def _take(self, future: Future[None]) -> None:
         error = future.exception()
         if isinstance(error, BrokenExecutor):
             raise error
         block = self.held.pop(future)
         if error is not None:
             raise _failure(block, error) from error
-        self.keep(block, future.result())
+        self.keep(block)
 
     def _suspects(self) -> list[Block]:
         """Keep what was finished before the pool broke; return the rest of what was in hand."""
         lost = [self.loose] if self.loose else []
         for future, block in self.held.items():
             if future.done() and future.exception() is None:
-                self.keep(block, future.result())
+                self.keep(block)
             else:
                 lost.append(block)
         self.held.clear()
@@ -176,7 +204,7 @@ class _Crew:
     def _alone(self, block: Block) -> None:
         try:
             with self.engine.open(workers=1) as executor:
-                content = executor.submit(make_part, self.experiment, block).result()
+                self._submit(executor, block).result()
         except BrokenExecutor as error:
             raise BlockFailed(
                 f"block {block.index} of bag {block.bag!r}: its worker died twice (killed, or out "
@@ -184,11 +212,15 @@ class _Crew:
             ) from error
         except Exception as error:
             raise _failure(block, error) from error
-        self.keep(block, content)
+        self.keep(block)
+
+
+def _went_wrong(future: Future[None]) -> bool:
+    return future.exception() is not None
 
 
 def _failure(block: Block, error: BaseException) -> BlockFailed:
     return BlockFailed(
-        f"block {block.index} of bag {block.bag!r} failed: {type(error).__name__}: {error}; "
+        f"block {block.index} of bag {block.bag!r} failed: {error}; "
         "every finished block is kept, and the same command goes on from there"
     )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import Field, WithJsonSchema, WrapValidator, model_validator
 
-from sim.checks import MOST_SIZES, Count, Draws, Value, placed, problem, shown
+from sim.checks import MOST_SIZES, WHOLE, Draws, Value, placed, problem, shown
 
 
 class SizeGrid(Value):
@@ -16,7 +16,7 @@ class SizeGrid(Value):
 
     from_: Draws = Field(alias="from")
     to: Draws
-    per_decade: Annotated[Count, Field(ge=1, le=100)] = 4
+    per_decade: Annotated[int, Field(ge=1, le=100), WHOLE] = 4
 
     @model_validator(mode="after")
     def _ascending(self) -> Self:
@@ -34,10 +34,14 @@ class SizeGrid(Value):
 
 def _expand(value: Any, handler: Callable[[Any], tuple[int, ...]]) -> tuple[int, ...]:
     if isinstance(value, Mapping):
-        return SizeGrid.model_validate(value).expand()
-    if not isinstance(value, tuple | list):
+        sizes = SizeGrid.model_validate(value).expand()
+    elif isinstance(value, tuple | list):
+        sizes = tuple(sorted(set(handler(tuple(value)))))
+    else:
         raise problem(f"expected a list of sizes or {{from, to, per_decade}}; got {shown(value)}")
-    return tuple(sorted(set(handler(tuple(value)))))
+    if not 1 <= len(sizes) <= MOST_SIZES:
+        raise problem(f"expected 1 to {MOST_SIZES} sizes; got {len(sizes)}")
+    return sizes
 
 
 _SIZE = {"type": "integer", "minimum": 1}
@@ -54,7 +58,6 @@ _SCHEMA = {
 }
 Sizes = Annotated[
     tuple[Draws, ...],
-    Field(min_length=1, max_length=MOST_SIZES),
     WrapValidator(_expand),
     WithJsonSchema(_SCHEMA),
 ]

@@ -24,6 +24,13 @@ TRIALS: Final = _schema(
 
 STATUS: Final = ("ok", "infinite", "undefined", "failed")
 
+TRACE: Final = _schema(
+    ("bag", _LABEL),
+    ("trial", pa.int64()),
+    ("time", pa.float64()),
+    ("event colour", _LABEL),
+)
+
 SUMMARY: Final = _schema(
     ("bag model target estimator", pa.string()),
     ("size trials infinite undefined failed", pa.int64()),

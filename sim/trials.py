@@ -10,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sim.contracts.arrays import Counts, Reference, Values
-from sim.contracts.bag import Bag
+from sim.contracts.bag import Bag, TimedBag
 from sim.experiment import Cell, Experiment
-from sim.tables import STATUS, TRIALS
+from sim.tables import STATUS, TRACE, TRIALS
 
 _OK, _INFINITE, _UNDEFINED, _FAILED = range(len(STATUS))
 _NOT_A_NUMBER = "the estimator gave NaN"
@@ -40,6 +40,26 @@ def block_rows(experiment: Experiment, bag: str, index: int) -> pa.Table:
     return _table(experiment, bag, series, first)
 
 
+def trace_rows(experiment: Experiment, bag: str, trial: int) -> pa.Table:
+    """Return what happened in one trial of a bag with a clock: the same draws as in its block."""
+    known = experiment.bags[bag]
+    if not isinstance(known, TimedBag):
+        raise TypeError(f"bag {bag!r} has no clock")
+    index, place = divmod(trial, experiment.block_trials(bag))
+    stream = experiment.stream(bag, index=index).spawn(place + 1)[place]
+    happened = list(known.events(experiment.sizes_of(bag)[-1], stream))
+    names = [known.colours[colour] if colour >= 0 else None for _, _, colour in happened]
+    rows = {
+        "bag": [bag] * len(happened),
+        "trial": [trial] * len(happened),
+        "time": [time for time, _, _ in happened],
+        "event": [event for _, event, _ in happened],
+        "colour": names,
+    }
+    arrays = [pa.array(rows[f.name], f.type) for f in TRACE]
+    return pa.Table.from_arrays(arrays, schema=TRACE).unify_dictionaries()
+
+
 def _counted(experiment: Experiment, bag: str, index: int) -> Iterator[_Series]:
     known: Bag = experiment.bags[bag]
     drawn = experiment.block_trials(bag)
@@ -64,7 +84,7 @@ def _counted(experiment: Experiment, bag: str, index: int) -> Iterator[_Series]:
                 q = experiment.models[cell.model].truth(known, size)
                 model_size = experiment.models[cell.model].draws(size)
             reference = truth if cell.model is None else _first(references[cell.model], kept)
-            estimates, failures = _estimate(cell, counts[:kept], reference)
+            estimates, failures = _estimate(cell, _sealed(counts[:kept]), reference)
             unit = cell.target.per_unit(experiment.unit)
             true_value = float(cell.target(truth.q, q)) / unit
             yield _Series(cell, size, model_size, true_value, estimates / unit, failures)
@@ -73,14 +93,24 @@ def _counted(experiment: Experiment, bag: str, index: int) -> Iterator[_Series]:
 def _first(reference: Reference, trials: int) -> Reference:
     if reference.counts is None:
         return reference
-    return Reference.counted(reference.counts[:trials])
+    return Reference.counted(_sealed(reference.counts[:trials]))
+
+
+def _sealed(counts: Counts) -> Counts:
+    """Return a view that nobody can write to: all estimators see the same draws."""
+    view = counts.view()
+    view.flags.writeable = False
+    return view
 
 
 def _estimate(cell: Cell, counts: Counts, reference: Reference) -> tuple[Values, dict[int, str]]:
     """Return the estimates and, by trial, what went wrong; a failed one is NaN."""
     with np.errstate(all="ignore"):
         try:
-            return cell.estimator.estimate(counts, reference, cell.target), {}
+            values = cell.estimator.estimate(counts, reference, cell.target)
+            if values.shape != (len(counts),):
+                raise ValueError(f"expected the shape ({len(counts)},); got {values.shape}")
+            return values, {}
         except Exception as error:  # an estimator may be anybody's: its failure is a row
             if len(counts) == 1:
                 return np.array([np.nan]), {0: f"{type(error).__name__}: {error}"[:500]}
@@ -151,8 +181,9 @@ def _status(series: list[_Series], trials: int) -> tuple[NDArray[np.int32], pa.D
             status[number * trials + trial] = _FAILED
             reasons[number * trials + trial] = reason
     known = sorted(set(reasons.values()))
+    place = {reason: code for code, reason in enumerate(known)}
     codes = np.full(len(estimates), -1, dtype=np.int32)
     for row, reason in reasons.items():
-        codes[row] = known.index(reason)
+        codes[row] = place[reason]
     coded = pa.array(codes, mask=codes < 0)
     return status, pa.DictionaryArray.from_arrays(coded, pa.array(known, pa.string()))

@@ -17,11 +17,12 @@ from sim.analysis.summary import Tally
 from sim.contracts.arrays import Reference
 from sim.exact import UNKNOWN, Exact, exact
 from sim.experiment import Cell, Experiment
+from sim.laws.counts import CountLaw
 from sim.tables import CONVERGENCE, SUMMARY
 
 
 class Batches(Protocol):
-    """Rows of trials that can be read again and again, in the same order."""
+    """Rows of trials that can be read again and again: each batch is one whole block."""
 
     def read(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield tables with these columns of the trials' schema."""
@@ -45,6 +46,7 @@ def analyze(experiment: Experiment, batches: Batches) -> Analysis:
             tallies.setdefault(one.key, Tally(one.truth)).add(one)
         resampling.add(batch)
     _finish_quantiles(tallies, batches)
+    laws = _Laws(experiment)
     rows: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
     for line, cell in _lines(experiment):
@@ -54,7 +56,7 @@ def analyze(experiment: Experiment, batches: Batches) -> Analysis:
             continue
         unit = cell.target.per_unit(experiment.unit)
         own = [
-            summary.row(key, tallies[key], exact_values(experiment, cell, key), unit)
+            summary.row(key, tallies[key], exact_values(experiment, cell, key, laws), unit)
             for key in here
         ]
         rows += own
@@ -62,7 +64,20 @@ def analyze(experiment: Experiment, batches: Batches) -> Analysis:
     return Analysis(_table(rows, SUMMARY), _table(lines, CONVERGENCE))
 
 
-def exact_values(experiment: Experiment, cell: Cell, key: Key) -> Exact:
+class _Laws:
+    """The count law of each bag and size, worked out once for all cells."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._bags = experiment.bags
+        self._known: dict[tuple[str, int], CountLaw | None] = {}
+
+    def __call__(self, bag: str, size: int) -> CountLaw | None:
+        if (bag, size) not in self._known:
+            self._known[bag, size] = self._bags[bag].count_law(size)
+        return self._known[bag, size]
+
+
+def exact_values(experiment: Experiment, cell: Cell, key: Key, laws: _Laws) -> Exact:
     """Return the exact values of one cell, in nats."""
     bag = experiment.bags[key.line.bag]
     if cell.model is None:
@@ -72,7 +87,7 @@ def exact_values(experiment: Experiment, cell: Cell, key: Key) -> Exact:
         if model.draws(key.size) is not None:
             return UNKNOWN
         known = model.truth(bag, key.size)
-    law = bag.count_law(key.size)
+    law = laws(key.line.bag, key.size)
     return exact(law, cell.estimator, Reference.known(known), cell.target)
 
 

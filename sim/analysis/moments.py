@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import nan, sqrt
+from math import isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,27 +24,30 @@ class Moments:
         if len(values) == 0:
             return
         start = float(values[0])  # equal values have a spread of exactly 0
-        mean = start + float((values - start).mean())
-        deviations = values - mean
-        squares = deviations * deviations
-        second, third = float(squares.sum()), float((squares * deviations).sum())
-        self._merge(Moments(len(values), mean, second, third, float((squares * squares).sum())))
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = start + float((values - start).mean())
+            deviations = values - mean
+            squares = deviations * deviations
+            second, third = float(squares.sum()), float((squares * deviations).sum())
+            fourth = float((squares * squares).sum())
+        self._merge(Moments(len(values), mean, second, third, fourth))
 
     def _merge(self, other: Moments) -> None:
         a, b = self.number, other.number
         n = a + b
         d = other.mean - self.mean
+        square = d * d  # products, not powers: these overflow to infinity, never to an exception
         m2, m3 = self.second, self.third
         self.fourth += (
             other.fourth
-            + d**4 * a * b * (a * a - a * b + b * b) / n**3
-            + 6 * d * d * (a * a * other.second + b * b * m2) / n**2
+            + square * square * a * b * (a * a - a * b + b * b) / n**3
+            + 6 * square * (a * a * other.second + b * b * m2) / n**2
             + 4 * d * (a * other.third - b * m3) / n
         )
-        self.third += other.third + d**3 * a * b * (a - b) / n**2
+        self.third += other.third + d * square * a * b * (a - b) / n**2
         self.third += 3 * d * (a * other.second - b * m2) / n
-        self.second += other.second + d * d * a * b / n
-        self.mean += d * b / n
+        self.second += other.second + square * a * b / n
+        self.mean += d * (b / n)  # in this order: a first batch keeps its mean to the bit
         self.number = n
 
     @property
@@ -65,5 +68,7 @@ class Moments:
         """
         if self.number < 2 or self.second == 0:
             return nan
-        kurtosis = self.number * self.fourth / self.second**2
+        kurtosis = self.number * (self.fourth / self.second) / self.second
+        if not isfinite(kurtosis):
+            return nan
         return self.sd / 2 * sqrt(max(0.0, kurtosis - 1) / self.number)

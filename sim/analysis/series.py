@@ -58,7 +58,7 @@ def series(rows: pa.Table) -> Iterator[Series]:
     truth = rows.column("truth").to_numpy(zero_copy_only=False)
     status, known = _labels(rows.column("status"))
     failed = status == known.index(STATUS[3])
-    for start, end in zip(starts, [*starts[1:], len(size)], strict=True):
+    for start, end in zip(starts, np.append(starts, len(size))[1:], strict=True):
         line = Line(*(names[code[start]] for code, names in labels))
         yield Series(
             key=Key(line, int(size[start])),

@@ -10,7 +10,8 @@ import numpy as np
 from sim.compositions import Balls
 from sim.contracts.arrays import Counts, Mix
 from sim.contracts.bag import Bag
-from sim.laws import Multinomial
+from sim.kernels import multinomial_tally
+from sim.laws.counts import Multinomial
 
 
 class WithReplacement(Bag):
@@ -40,15 +41,7 @@ class WithReplacement(Bag):
         self, sizes: Sequence[int], trials: int, rng: np.random.Generator
     ) -> Iterator[Counts]:
         """Yield cumulative multinomial increments."""
-        # numpy gives what rounding leaves over to the last colour: let it have balls
-        alive = np.flatnonzero(self.balls.probabilities)
-        p = self.balls.probabilities[alive]
-        counts = np.zeros((trials, len(self.colours)), dtype=np.int64)
-        before = 0
-        for size in sizes:
-            counts[:, alive] += rng.multinomial(size - before, p, size=trials)
-            before = size
-            yield counts
+        return multinomial_tally(self.balls.probabilities, sizes, trials, rng)
 
     def count_law(self, n: int) -> Multinomial:
         """Return the binomial law of each count."""

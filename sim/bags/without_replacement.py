@@ -9,11 +9,10 @@ from typing import Literal
 import numpy as np
 from pydantic import model_validator
 
-from sim.checks import placed
-from sim.compositions import Balls
+from sim.compositions import Balls, number_of_balls
 from sim.contracts.arrays import Counts, Mix
 from sim.contracts.bag import Bag
-from sim.laws import Hypergeometric
+from sim.laws.counts import Hypergeometric
 
 _MOST_BALLS = 10**9 - 1  # numpy's hypergeometric
 
@@ -35,11 +34,7 @@ class WithoutReplacement(Bag):
 
     @model_validator(mode="after")
     def _countable(self) -> WithoutReplacement:
-        if not self.balls.whole:
-            placed([(("balls",), "expected whole numbers of balls, to draw them out")], self.kind)
-        if self.limit > _MOST_BALLS:
-            fault = f"expected at most {_MOST_BALLS} balls; got {self.limit}"
-            placed([(("balls",), fault)], self.kind)
+        number_of_balls(self.balls, most=_MOST_BALLS)
         return self
 
     @cached_property

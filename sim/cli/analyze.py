@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
 import click
-from rich.console import Console
 
 from sim import api
 from sim.cli import options
@@ -19,9 +16,9 @@ def command(results: str, as_json: bool) -> None:
     """Make summary and convergence anew from the trials that are there."""
     analyzed = api.reanalyze(results)
     if as_json:
-        click.echo(json.dumps(analyzed.rows(), ensure_ascii=False, indent=1))
+        click.echo(options.strict_json(analyzed.rows()))
         return
-    console = Console()
+    console = options.console()
     show(analyzed.rows(), analyzed.experiment.unit, console)
     if not api.status(results)["complete"]:
         console.print("The run is not complete: these tables hold the trials that are there.")

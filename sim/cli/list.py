@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -26,9 +23,9 @@ def command(family: str | None, as_json: bool) -> None:
         for name in names
     }
     if as_json:
-        click.echo(json.dumps(kinds[family] if family else kinds, ensure_ascii=False, indent=1))
+        click.echo(options.strict_json(kinds[family] if family else kinds))
         return
-    console = Console()
+    console = options.console()
     for name in names:
         table = Table(title=name, title_justify="left", show_header=False, box=None)
         table.add_column(no_wrap=True)

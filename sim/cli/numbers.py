@@ -15,11 +15,13 @@ def with_error(value: float, error: float) -> str:
     exponent = floor(log10(size))
     scale = 0 if -4 <= exponent < 6 else exponent
     error_exponent = floor(log10(error))
-    digits = max(0, scale - error_exponent + 1)
+    digits = max(0, scale + min(1 - error_exponent, 16 - exponent))  # a double has 17
     text = f"{value / 10.0**scale:.{digits}f} ± {error / 10.0**scale:.{digits}f}"
     return f"({text})e{scale:+03d}" if scale else text
 
 
 def plain(value: float | None, digits: int = 6) -> str:
     """Return a number with so many significant digits; – for none."""
-    return "–" if value is None else f"{value:.{digits}g}"
+    if value is None:
+        return "–"
+    return f"{value:.{digits}g}" if isfinite(value) else with_error(value, 0)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from math import isinf
+from typing import Any
+
 import click
+from rich.console import Console
 
 configs = click.argument(
     "configs", nargs=-1, required=True, metavar="CONFIG…", type=click.Path(dir_okay=False)
@@ -15,4 +21,24 @@ changes = click.option(
     metavar="KEY=VALUE",
     help="Change a key, such as trials=1000.",
 )
+
+
+def console() -> Console:
+    """Return where results go: as wide as the terminal, 120 columns where there is none."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+
+
+def strict_json(value: Any) -> str:
+    """Return JSON in ASCII; infinity is the text "Infinity", for JSON has no number for it."""
+    return json.dumps(_finite(value), allow_nan=False, indent=1)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from typing import Any
@@ -39,6 +38,14 @@ FAILED_ESTIMATES = 3
     help="auto starts processes only where they pay.",
 )
 @click.option("--fresh", is_flag=True, help="Delete what an earlier run left there first.")
+@click.option(
+    "--trace",
+    type=click.IntRange(min=1),
+    is_flag=False,
+    flag_value=10,
+    metavar="[TRIALS]",
+    help="Also write trace.parquet: what happened when in the first trials of bags with a clock.",
+)
 @options.as_json
 def command(
     configs: tuple[str, ...],
@@ -47,6 +54,7 @@ def command(
     workers: int | None,
     engine: EngineName,
     fresh: bool,
+    trace: int | None,
     as_json: bool,
 ) -> int:
     """Run experiments: what is missing is drawn, then all is summarized.
@@ -62,18 +70,20 @@ def command(
             results = api.run(
                 experiment, out=out, workers=number, engine=engine, fresh=fresh, progress=progress
             )
+        if trace is not None:
+            api.trace(results.path, trace)
         seconds = time.monotonic() - started
         tables = results.rows()
         failed = failed or any(row["failed"] for row in tables["summary"])
         if as_json:
             reports.append(_report(experiment, results, seconds) | tables)
         else:
-            console = Console()
+            console = options.console()
             show(tables, experiment.unit, console)
             done = f"{experiment.trials:,} trials a bag in {seconds:.1f} s"
             console.print(f"\n{done}; tables in {results.path}", soft_wrap=True, markup=False)
     if as_json:
-        click.echo(json.dumps(reports, ensure_ascii=False, indent=1))
+        click.echo(options.strict_json(reports))
     return FAILED_ESTIMATES if failed else 0
 
 

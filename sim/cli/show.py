@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from math import isfinite
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +19,7 @@ _NAMES = {"kl": "KL", "kl_loss": "KL loss"}
 _SEEN = 3.0
 _MOST_ROWS = 8
 _MOST_TABLES = 12
+_MOST_LINES = 40
 
 
 def show(tables: Mapping[str, Sequence[Row]], unit: str, console: Console) -> None:
@@ -26,10 +28,14 @@ def show(tables: Mapping[str, Sequence[Row]], unit: str, console: Console) -> No
     groups = [list(g) for _, g in groupby(summary, lambda r: (r["bag"], r["model"], r["target"]))]
     for rows in groups[:_MOST_TABLES]:
         console.print(Text(_title(rows, unit), style="bold"))
-        console.print(bias_table(rows))
+        for table in _fitting(rows, console):
+            console.print(table)
     if len(groups) > _MOST_TABLES:
         console.print(f"… and {len(groups) - _MOST_TABLES} more in summary.parquet")
     console.print(Text("± is one Monte Carlo standard error; “not seen”: within 3 of them of 0."))
+    console.print()
+    console.print(Text("How fast the bias falls: bias = constant · n^power", style="bold"))
+    console.print(rate_table(summary, convergence))
     console.print()
     for sentence in sentences(summary, convergence, unit):
         console.print(Text(sentence))
@@ -63,6 +69,38 @@ def bias_table(rows: Sequence[Row]) -> Table:
     return table
 
 
+def _fitting(rows: Sequence[Row], console: Console) -> Iterator[Table]:
+    """Yield tables of as many estimators as fit beside each other without a break."""
+    labels = list(dict.fromkeys(row["estimator"] for row in rows))
+    wide = console.options.update(max_width=10_000)
+    while labels:
+        for number in range(len(labels), 0, -1):
+            table = bias_table([row for row in rows if row["estimator"] in labels[:number]])
+            if number == 1 or console.measure(table, options=wide).maximum <= console.width:
+                break
+        yield table
+        labels = labels[number:]
+
+
+def rate_table(summary: Sequence[Row], convergence: Sequence[Row]) -> Table:
+    """Return a line for each estimator beside each model and bag: where it is, how it goes."""
+    table = Table()
+    table.add_column("bag / model / estimator", overflow="fold")
+    for name in ("largest n", "bias there", "power of n", "in theory"):
+        table.add_column(name, justify="right", no_wrap=True)
+    last = {_line(row): row for row in summary}
+    fits = {_line(row): row for row in convergence if row["quantity"] == "bias"}
+    for line, row in list(last.items())[:_MOST_LINES]:
+        fit = fits[line]
+        error = float("nan") if fit["rate_se"] is None else fit["rate_se"]
+        rate = "no fit" if fit["rate"] is None else with_error(fit["rate"], error)
+        model = "learned" if row["model"] is None else row["model"]
+        what = f"{row['bag']} / {model} / {row['estimator']}"
+        texts = [what, f"{row['size']:,}", _bias(row)[0], rate]
+        table.add_row(*map(Text, [*texts, plain(fit["theory_rate"])]))
+    return table
+
+
 def _thinned(sizes: list[int]) -> list[int]:
     """Return few sizes: the powers of ten where they tell enough, both ends always."""
     if len(sizes) <= _MOST_ROWS:
@@ -86,7 +124,8 @@ def _bias(row: Row | None) -> tuple[str, str]:
     if row["infinite"]:
         text += f", ∞ {row['p_infinite']:.2g}"
     exact = row["exact_mean"]
-    return text, "" if exact is None else plain(exact - row["truth"], 5)
+    known = exact is not None and isfinite(row["truth"])
+    return text, plain(exact - row["truth"], 5) if known else ""
 
 
 def sentences(summary: Sequence[Row], convergence: Sequence[Row], unit: str) -> Iterator[str]:
@@ -116,17 +155,20 @@ def _checks(summary: Sequence[Row]) -> Iterator[str]:
 
 
 def _bias_sentence(rows: Sequence[Row], unit: str) -> str:
-    seen = [row for row in rows if row["bias"] is not None and _seen(row)]
+    label = rows[0]["estimator"]
+    known = [row for row in rows if row["bias"] is not None and row["bias_mcse"] is not None]
+    if not known:
+        return f"Nothing can be said of the bias of {label}: no size has finite estimates enough."
+    seen = [row for row in known if _seen(row)]
     if not seen:
-        label = rows[0]["estimator"]
         return f"No bias of {label} was seen: it is within 3 Monte Carlo errors of 0."
     row = seen[-1]
     verb = "overstates" if row["bias"] > 0 else "understates"
     size = with_error(abs(row["bias"]), row["bias_mcse"])
     exact = row["exact_mean"]
-    known = "" if exact is None else f"; exact {plain(abs(exact - row['truth']))}"
+    beside = "" if exact is None else f"; exact {plain(abs(exact - row['truth']))}"
     name = _NAMES.get(row["target"], row["target"])
-    what = f"{row['estimator']} {verb} {name} by {size} {unit}{known}"
+    what = f"{row['estimator']} {verb} {name} by {size} {unit}{beside}"
     return f"On average, at n = {row['size']:,}, {what}."
 
 

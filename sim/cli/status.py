@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from sim import api
@@ -17,7 +15,7 @@ def command(results: str, as_json: bool) -> None:
     """Say how far a run has come."""
     status = api.status(results)
     if as_json:
-        click.echo(json.dumps(status, ensure_ascii=False, indent=1))
+        click.echo(options.strict_json(status))
         return
     click.echo(f"{status['name']}: {'complete' if status['complete'] else 'not complete'}")
     for bag, (done, blocks) in status["bags"].items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
@@ -36,7 +35,7 @@ def command(configs: tuple[str, ...], changes: tuple[str, ...], as_json: bool) -
             what = f"{cells} cells of {experiment.trials:,} trials in {blocks:,} blocks"
             click.echo(f"{config}: valid; {what}")
     if as_json:
-        click.echo(json.dumps(reports, ensure_ascii=False, indent=1))
+        click.echo(options.strict_json(reports))
     return 0 if all(report["valid"] for report in reports) else INVALID
 
 

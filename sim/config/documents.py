@@ -92,9 +92,16 @@ def parse(source: Source) -> Document:
         raise ConfigurationError([*document.problems, fault]) from None
     except (yaml.YAMLError, UnicodeError) as error:
         first = str(error).partition("\n")[0]
-        fault = Problem(Mark(source, 0, 0), (), f"not YAML: {first}")
+        fault = Problem(_unprintable(source), (), f"not YAML: {first}")
         raise ConfigurationError([*document.problems, fault]) from None
     return document
+
+
+def _unprintable(source: Source) -> Mark:
+    """Return the place of the first character that YAML does not allow."""
+    found = yaml.reader.Reader.NON_PRINTABLE.search(source.text)
+    before = source.text[: found.start()] if found else ""
+    return Mark(source, before.count("\n"), len(before) - before.rfind("\n") - 1)
 
 
 class _Builder:

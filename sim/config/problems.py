@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from sim.errors import Fault
 
 Path = tuple[str | int, ...]
+
+_LONGEST_KEY = 240
+_MOST_SHOWN = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,10 +21,13 @@ class Source:
     name: str
     text: str
 
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self.text.splitlines()
+
     def line(self, number: int) -> str:
         """Return a line, counted from 0; "" beyond the end."""
-        lines = self.text.splitlines()
-        return lines[number] if 0 <= number < len(lines) else ""
+        return self._lines[number] if 0 <= number < len(self._lines) else ""
 
 
 @dataclass(frozen=True)
@@ -67,12 +74,20 @@ class ConfigurationError(Fault):
     def __init__(self, problems: Iterable[Problem]) -> None:
         key = lambda p: (p.mark.source.name, p.mark.line, p.mark.column)  # noqa: E731
         self.problems = sorted(problems, key=key)
-        super().__init__("\n".join(problem.show() for problem in self.problems))
+        shown = [problem.show() for problem in self.problems[:_MOST_SHOWN]]
+        more = len(self.problems) - len(shown)
+        super().__init__("\n".join([*shown, *([f"… and {more} more"] if more else [])]))
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= _LONGEST_KEY else key[:_LONGEST_KEY] + "…"
 
 
 def dotted(path: Path) -> str:
     """Return a path as it is read: `bags.urn.sizes[2]`."""
     text = ""
     for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+        text += (
+            f"[{step}]" if isinstance(step, int) else f".{_short(step)}" if text else _short(step)
+        )
     return "".join(c if c.isprintable() else "�" for c in text)

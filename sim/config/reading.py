@@ -9,8 +9,11 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from sim.checks import UNKNOWN_KEY, shown
+from sim.checks import UNKNOWN_KEY, relocate, shown
+from sim.compositions import FROM_FILE, FromFile
 from sim.config.documents import Document, parse
+from sim.config.documents import plain as plain_value
+from sim.config.files import FileFault, counts
 from sim.config.problems import ConfigurationError, Mark, Path, Problem, Source
 from sim.experiment import Experiment
 
@@ -45,21 +48,48 @@ def load(path: str | FilePath, changes: Iterable[str] = ()) -> Experiment:
 
     Raises ConfigurationError with every problem and its place.
     """
-    return read(_text(FilePath(path)), str(path), changes)
+    file = FilePath(path)
+    return read(_text(file), str(path), changes, file.parent)
 
 
-def read(text: str, name: str = "experiment", changes: Iterable[str] = ()) -> Experiment:
-    """Return the experiment in a text; `name` is what messages call it."""
+def read(
+    text: str,
+    name: str = "experiment",
+    changes: Iterable[str] = (),
+    folder: FilePath | None = None,
+) -> Experiment:
+    """Return the experiment in a text; `name` is what messages call it.
+
+    Files that it counts lie in `folder`; without one, `from_file` is a fault.
+    """
     document = parse(Source(name, text))
     for change in changes:
         _change(document, change)
+    if folder is not None:
+        known = len(document.problems)
+        document.data = _filled(document, (), document.data, folder)
+        if len(document.problems) > known:  # without those counts nothing else can be judged
+            raise ConfigurationError(document.problems)
     return _build(document)
 
 
 def dump(experiment: Experiment) -> str:
     """Return an experiment as YAML, complete in itself; `read` gives an equal one back."""
     plain = experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+    options: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 100}
+    return str(yaml.dump(plain, Dumper=_Dumper, **options))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts quotes around text that YAML 1.2 would take for something else; PyYAML knows 1.1."""
+
+
+def _quoted(dumper: _Dumper, value: str) -> yaml.ScalarNode:
+    bare = isinstance(plain_value(value), str) and "\x85" not in value
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=None if bare else '"')
+
+
+_Dumper.add_representer(str, _quoted)
 
 
 def _text(path: FilePath) -> str:
@@ -73,9 +103,11 @@ def _text(path: FilePath) -> str:
             return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         problem = f"cannot be read: {error.strerror}"
-    except (UnicodeDecodeError, ValueError) as error:
+    except UnicodeDecodeError as error:
         problem = f"expected text in UTF-8: {error}"
-    raise ConfigurationError([Problem(Mark(Source(str(path), ""), 0, 0), (), problem)])
+    except ValueError as error:  # a name that no file can have
+        problem = f"cannot be read: {error}"
+    raise _refusal(Source(str(path), ""), problem)
 
 
 def _change(document: Document, change: str) -> None:
@@ -83,23 +115,48 @@ def _change(document: Document, change: str) -> None:
     key, equals, value = change.partition("=")
     source = Source(f"--set {key}", value)
     path: Path = tuple(key.split("."))
-    fault = None
     if not equals or not all(path):
-        fault = "expected key=value, the key as in trials or bags.bag.balls.red"
-    new = parse(source) if fault is None else Document(source)
+        raise _refusal(source, "expected key=value, the key as in trials or bags.bag.balls.red")
+    new = parse(source)
     document.problems += new.problems
-    inner = document.data
-    for step in path[:-1] if fault is None else ():
-        inner = inner.setdefault(step, {}) if isinstance(inner, dict) else None
-    if fault is None and not isinstance(inner, dict):
-        fault = "there is no mapping on the way to this key"
-    if fault is not None:
-        raise ConfigurationError([Problem(Mark(source, 0, 0), (), fault)])
-    inner[path[-1]] = new.data
+    document.data = _replaced(document.data, path, new.data, source)
     for places in (document.values, document.keys):
         for old in [place for place in places if place[: len(path)] == path]:
             del places[old]
+    document.values[path] = Mark(source, 0, 0)  # also where the value is nothing
     document.values.update({path + place: mark for place, mark in new.values.items()})
+
+
+def _replaced(node: Any, path: Path, value: Any, source: Source) -> Any:
+    """Return the data with one value replaced; what an alias shares stays as it is."""
+    if not path:
+        return value
+    if not isinstance(node, dict):
+        raise _refusal(source, f"there is no mapping to put {path[0]!r} into")
+    return {**node, path[0]: _replaced(node.get(path[0], {}), path[1:], value, source)}
+
+
+def _refusal(source: Source, message: str) -> ConfigurationError:
+    return ConfigurationError([Problem(Mark(source, 0, 0), (), message)])
+
+
+def _filled(document: Document, path: Path, node: Any, folder: FilePath) -> Any:
+    """Return the data with every `from_file` replaced by the counts of its column."""
+    if isinstance(node, tuple):
+        return tuple(_filled(document, (*path, i), x, folder) for i, x in enumerate(node))
+    if not isinstance(node, dict):
+        return node
+    if node.keys() != {FROM_FILE}:
+        return {key: _filled(document, (*path, key), x, folder) for key, x in node.items()}
+    inner = (*path, FROM_FILE)
+    try:
+        return counts(FromFile.model_validate(node[FROM_FILE]), folder)
+    except FileFault as fault:
+        document.problems.append(Problem(document.mark(inner), inner, str(fault)))
+    except ValidationError as error:
+        lines = relocate(error, inner).errors(include_url=False)
+        document.problems += [_problem(document, dict(line)) for line in lines]
+    return None
 
 
 def _build(document: Document) -> Experiment:
@@ -115,8 +172,9 @@ def _build(document: Document) -> Experiment:
 
 
 def _problem(document: Document, line: dict[str, Any]) -> Problem:
-    path: Path = tuple(step for step in line["loc"] if step != "[key]")
-    at_key = line["type"] == UNKNOWN_KEY or "[key]" in line["loc"]
+    of_key = line["loc"][-1:] == ("[key]",)  # pydantic's mark of a fault in a key
+    path: Path = line["loc"][:-1] if of_key else line["loc"]
+    at_key = line["type"] == UNKNOWN_KEY or of_key
     words = _WORDS.get(line["type"])
     message = words(line.get("ctx", {}), shown(line["input"])) if words else line["msg"]
     return Problem(document.mark(path, key=at_key), path, message)

@@ -29,7 +29,8 @@ def schema() -> dict[str, Any]:
 
 
 def _member(family: Family, kind: str) -> dict[str, Any]:
-    plain = family.member(kind).model_json_schema(by_alias=True)
+    inner = f"#/$defs/{family.name}.{kind}/$defs/{{model}}"  # a member keeps its own definitions
+    plain = family.member(kind).model_json_schema(by_alias=True, ref_template=inner)
     required = sorted({"kind", *plain.get("required", ())})
     return {**plain, "title": f"{family.name}.{kind}", "required": required}
 

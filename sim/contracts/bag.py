@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Annotated, ClassVar, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+from simpy import Environment, Event
 
 from sim.contracts.arrays import Colours, Counts, Mix
 from sim.contracts.component import Component, Family
-from sim.laws import CountLaw
+from sim.laws.counts import CountLaw
 from sim.sizes import Sizes
 
 
@@ -19,7 +22,7 @@ class Bag(Component, ABC):
 
     A new bag extends this class, and gives `tally`, where counts can be drawn in bulk;
     `SequentialBag`, and gives `draw`, where balls leave one after another; or `TimedBag`,
-    and gives `events`, where a clock decides. `sizes:` on a bag replaces the experiment's.
+    and gives `begin`, where a clock decides. `sizes:` on a bag replaces the experiment's.
     """
 
     sizes: Sizes | None = None
@@ -41,6 +44,10 @@ class Bag(Component, ABC):
     @abstractmethod
     def truth(self, n: int) -> Mix:
         """Return the real distribution that n draws are held against; shape (K,)."""
+
+    def expected(self, n: int) -> Mix:
+        """Return E p̂ of n draws; shape (K,). A bag where this is not the truth says so here."""
+        return self.truth(n)
 
     @abstractmethod
     def tally(
@@ -67,35 +74,61 @@ class SequentialBag(Bag, ABC):
         self, sizes: Sequence[int], trials: int, rng: np.random.Generator
     ) -> Iterator[Counts]:
         """Yield the counts of `draw` after each of the ascending `sizes`."""
-        number = len(self.colours)
-        draws = [self.draw(sizes[-1], stream) for stream in rng.spawn(trials)]
+        number, edges = len(self.colours), list(pairwise((0, *sizes)))
+        drawn = (self.draw(sizes[-1], stream) for stream in rng.spawn(trials))
+        if len(sizes) * number > sizes[-1]:  # keep the draws where they are fewer than the counts
+            kept = np.stack([colours.astype(np.int32) for colours in drawn])
+            steps: Iterable[Counts] = (_counted(kept[:, a:b], number) for a, b in edges)
+        else:
+            held = np.zeros((len(sizes), trials, number), dtype=np.int64)
+            for trial, colours in enumerate(drawn):
+                for step, (start, end) in zip(held, edges, strict=True):
+                    step[trial] = np.bincount(colours[start:end], minlength=number)
+            steps = held
         counts = np.zeros((trials, number), dtype=np.int64)
-        before = 0
-        for size in sizes:
-            for row, drawn in zip(counts, draws, strict=True):
-                row += np.bincount(drawn[before:size], minlength=number)
-            before = size
+        for step in steps:
+            counts += step
             yield counts
 
 
-Event: TypeAlias = tuple[float, str, int]
+def _counted(drawn: NDArray[np.int32], number: int) -> Counts:
+    return np.stack([np.bincount(row, minlength=number) for row in drawn])
+
+
+Happening: TypeAlias = tuple[float, str, int]
 """A time, what happened, and the position of its colour (−1 where it has none)."""
+
+Log: TypeAlias = list[Happening]
 
 
 class TimedBag(SequentialBag, ABC):
-    """A bag with a clock: what happens when is part of its result."""
+    """A bag with a clock, a SimPy simulation: what happens when is part of its result."""
 
     most_trials_a_block: ClassVar[int] = 64
     drawn: ClassVar[str] = "draw"
-    """The name of the event that is a draw."""
+    """What a draw is called in the log."""
 
     @abstractmethod
-    def events(self, n: int, rng: np.random.Generator) -> Iterator[Event]:
+    def begin(self, env: Environment, n: int, rng: np.random.Generator, log: Log) -> Event:
+        """Start the simulation; return the event that ends it, when n balls are drawn.
+
+        Whatever happens is added to the log when it happens.
+        """
+
+    def events(self, n: int, rng: np.random.Generator) -> Iterator[Happening]:
         """Yield what happens, in order of time, until n balls are drawn."""
+        env, log = Environment(), Log()
+        end = self.begin(env, n, rng, log)
+        while not end.processed:
+            env.step()
+            yield from log
+            log.clear()
 
     def draw(self, n: int, rng: np.random.Generator) -> Colours:
-        """Return the colours of the events that are draws."""
-        drawn = (colour for _, name, colour in self.events(n, rng) if name == self.drawn)
+        """Return the colours of the first n draws."""
+        env, log = Environment(), Log()
+        env.run(self.begin(env, n, rng, log))
+        drawn = (colour for _, name, colour in log if name == self.drawn)
         return np.fromiter(drawn, dtype=np.int64, count=n)
 
 

@@ -41,6 +41,7 @@ class MillerMadow(Estimator):
 
     def theory(self, quantity: Quantity, p: Mix, q: Mix, target: Divergence) -> PowerLaw | None:
         """Return the law of the sd, that of the counted KL; its bias has no leading 1/n."""
-        if quantity == "bias":
+        absent = self.colours == "known" and bool(np.any(p == 0))
+        if quantity == "bias" or (quantity == "rmse" and absent):
             return None
         return counted_kl("sd", p, q)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-
-from sim.checks import shown
-from sim.compositions import Balls
+from sim.compositions import Balls, aligned, misfit
 from sim.contracts.arrays import Mix
 from sim.contracts.bag import Bag
 from sim.contracts.model import Model
@@ -28,17 +25,8 @@ class Fixed(Model):
 
     def truth(self, bag: Bag, size: int) -> Mix:
         """Return the given proportions in the order of the bag's colours."""
-        place = {colour: index for index, colour in enumerate(self.balls.colours)}
-        order = np.array([place[colour] for colour in bag.colours])
-        return np.asarray(self.balls.probabilities[order])
+        return aligned(self.balls, bag.colours)
 
     def misfit(self, bag: Bag) -> str | None:
         """Name a colour that only one of the two has."""
-        own, others = set(self.balls.colours), set(bag.colours)
-        if own == others:
-            return None
-        missing = next((c for c in bag.colours if c not in own), None)
-        if missing is not None:
-            return f"the bag's colour {shown(missing)} is missing (write 0 if Q never shows it)"
-        foreign = next(c for c in self.balls.colours if c not in others)
-        return f"the bag has no colour {shown(foreign)}"
+        return misfit(self.balls.colours, bag.colours)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import filelock
 import pyarrow as pa
@@ -16,11 +17,27 @@ import pyarrow.parquet as pq
 
 from sim.errors import Fault
 from sim.experiment import Experiment
-from sim.store.parts import Parts, header, part_name, read_header
-from sim.tables import CONVERGENCE, SUMMARY
+from sim.store.parts import PART, Parts, header, part_index, part_name, read_header
+from sim.tables import CONVERGENCE, SUMMARY, TRACE
 
-_TABLES = {"summary": SUMMARY, "convergence": CONVERGENCE}
-_OWN = ("experiment.yaml", "run.json", "log.jsonl", "summary.parquet", "convergence.parquet")
+_TABLES = {"summary": SUMMARY, "convergence": CONVERGENCE, "trace": TRACE}
+_OWN = ("experiment.yaml", "run.json", "log.jsonl", *(f"{name}.parquet" for name in _TABLES))
+
+
+def _is_own(name: str) -> bool:
+    return name in _OWN or PART.fullmatch(name) is not None
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Write a file and wait until the disk has it; leave nothing where that fails."""
+    try:
+        with path.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 class InUse(Fault):
@@ -47,14 +64,15 @@ class Directory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.trials = path / "trials"
+        self._token = uuid4().hex[:12]  # a worker of a killed run may still be writing
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the directory; the system lets go of it however the process ends."""
         self.trials.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        lock = filelock.FileLock(self.path / ".lock", timeout=0.5)  # `status` holds it for a moment
         try:
-            lock.acquire()
+            lock.acquire(poll_interval=0.01)
         except filelock.Timeout:
             raise InUse(
                 f"{self.path} is in use by another run; wait for it, or choose another --out"
@@ -63,22 +81,27 @@ class Directory:
             self._sweep()
             yield
         finally:
+            self._sweep()
             lock.release()
 
     def _sweep(self) -> None:
-        """Remove what a killed writer left: temporary files are never read."""
+        """Remove what a killed writer or worker left: temporary files are never read."""
         for folder in (self.path, self.trials):
             for left in folder.glob(".*.tmp"):
-                left.unlink()
+                if _is_own(left.name[1:].rsplit(".", 2)[0]):
+                    left.unlink()
 
     def save(self, path: Path, content: bytes) -> None:
         """Write a file whole or not at all, and make it last."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_through(self._temporary(path), content)
+        self._publish(path)
+
+    def _temporary(self, path: Path) -> Path:
+        return path.with_name(f".{path.name}.{self._token}.tmp")
+
+    def _publish(self, path: Path) -> None:
+        """Give a temporary file its name, in one step."""
+        self._temporary(path).replace(path)
         descriptor = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -96,29 +119,34 @@ class Directory:
         """Write experiment.yaml."""
         self.save(self.path / "experiment.yaml", text.encode())
 
-    def save_part(self, bag: str, index: int, content: bytes) -> None:
-        """Write the part of one block."""
-        self.save(self.trials / part_name(bag, index), content)
+    def staged(self, bag: str, index: int) -> Path:
+        """Return where a worker writes a block's part before it is one."""
+        return self._temporary(self.trials / part_name(bag, index))
+
+    def adopt(self, bag: str, index: int) -> None:
+        """Make what was staged the part of its block."""
+        self._publish(self.trials / part_name(bag, index))
 
     def has(self, experiment: Experiment, bag: str, index: int) -> bool:
         """Return whether the part of a block is here and covers what is asked."""
         path = self.trials / part_name(bag, index)
-        return path.exists() and read_header(path) == header(experiment, bag, index)
+        wanted = header(experiment, bag, index)
+        # as text: the order of models and estimators is that of the rows
+        return path.exists() and json.dumps(read_header(path)) == json.dumps(wanted)
 
     def parts(self, experiment: Experiment) -> Parts:
         """Return the parts that are here, bag by bag, block by block."""
-        here = set(os.listdir(self.trials)) if self.trials.is_dir() else set()
-        names = (
-            part_name(bag, index)
-            for bag in experiment.bags
-            for index in range(min(experiment.blocks(bag), len(here)))
-        )
-        return Parts(tuple(self.trials / name for name in names if name in here))
+        blocks = ((bag, index) for bag in experiment.bags for index in self._here(experiment, bag))
+        return Parts(tuple(self.trials / part_name(bag, index) for bag, index in blocks))
+
+    def _here(self, experiment: Experiment, bag: str) -> list[int]:
+        names = os.listdir(self.trials) if self.trials.is_dir() else []
+        found = (part_index(bag, name) for name in names)
+        return sorted(i for i in found if i is not None and i < experiment.blocks(bag))
 
     def stored(self, experiment: Experiment, bag: str) -> int:
         """Return how many blocks of a bag are here; a damaged part counts as missing."""
-        number = min(experiment.blocks(bag), len(self.parts(experiment)))
-        return sum(self.has(experiment, bag, index) for index in range(number))
+        return sum(self.has(experiment, bag, index) for index in self._here(experiment, bag))
 
     def in_use(self) -> bool:
         """Return whether a run is at work here now."""
@@ -130,7 +158,7 @@ class Directory:
             return True
 
     def save_table(self, name: str, table: pa.Table) -> None:
-        """Write `summary` or `convergence`; it carries the experiment in its metadata."""
+        """Write `summary`, `convergence` or `trace`; it carries the experiment in its metadata."""
         sink = pa.BufferOutputStream()
         text = self.experiment_text() or ""
         kept = table.cast(_TABLES[name]).replace_schema_metadata({"klsim.experiment": text})
@@ -138,7 +166,7 @@ class Directory:
         self.save(self.path / f"{name}.parquet", sink.getvalue().to_pybytes())
 
     def table(self, name: str) -> pa.Table:
-        """Return `summary` or `convergence`; NoResults where it was not made."""
+        """Return `summary`, `convergence` or `trace`; NoResults where it was not made."""
         path = self.path / f"{name}.parquet"
         if not path.is_file():
             raise NoResults(f"{path} is not there; make it with: klsim analyze {self.path}")
@@ -162,7 +190,8 @@ class Directory:
 
     def clear(self) -> None:
         """Delete what a run wrote here, and nothing else."""
-        for path in [*self.trials.glob("*.parquet"), *(self.path / name for name in _OWN)]:
+        parts = [path for path in self.trials.glob("*.parquet") if _is_own(path.name)]
+        for path in [*parts, *(self.path / name for name in _OWN)]:
             path.unlink(missing_ok=True)
 
     def foreign(self) -> bool:

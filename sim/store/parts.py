@@ -17,8 +17,13 @@ import pyarrow.parquet as pq
 from sim.canary import canary
 from sim.errors import Fault
 from sim.experiment import Experiment
+from sim.tables import TRIALS
+
+PART = re.compile(r"[A-Za-z0-9_]+-[0-9a-f]{8}-([0-9]{9,12})\.parquet")
+"""What a part's file is called."""
 
 _KEY = b"klsim"
+_ROWS = b"klsim.rows"
 _LABELS = ["bag", "model", "target", "estimator", "status", "reason"]
 _NUMBERS = ["estimate", "truth", "se", "lower", "upper"]
 
@@ -32,6 +37,14 @@ def part_name(bag: str, index: int) -> str:
     slug = re.sub(r"[^A-Za-z0-9]+", "_", bag)[:40].strip("_") or "bag"
     digest = hashlib.blake2b(bag.encode(), digest_size=4).hexdigest()
     return f"{slug}-{digest}-{index:09d}.parquet"
+
+
+def part_index(bag: str, name: str) -> int | None:
+    """Return which block of the bag a file is; None for any other file."""
+    known = PART.fullmatch(name)
+    if known is None or part_name(bag, int(known[1])) != name:
+        return None
+    return int(known[1])
 
 
 def header(experiment: Experiment, bag: str, index: int) -> dict[str, Any]:
@@ -56,7 +69,7 @@ def header(experiment: Experiment, bag: str, index: int) -> dict[str, Any]:
 
 def encode(rows: pa.Table, head: dict[str, Any]) -> bytes:
     """Return the bytes of a part; the same rows give the same bytes."""
-    metadata = {_KEY: json.dumps(head, sort_keys=True).encode()}
+    metadata = {_KEY: json.dumps(head).encode(), _ROWS: str(rows.num_rows).encode()}
     sink = io.BytesIO()
     pq.write_table(
         rows.replace_schema_metadata(metadata),
@@ -98,9 +111,18 @@ class Parts:
             try:
                 with pq.ParquetFile(path, page_checksum_verification=True) as part:
                     rows = part.read(columns=columns)
-            except (OSError, pa.ArrowException) as error:
+                _check(rows, (part.metadata.metadata or {}).get(_ROWS), columns)
+            except (OSError, ValueError, KeyError, pa.ArrowException) as error:
                 first = str(error).partition("\n")[0]
                 raise DamagedPart(
                     f"{path}: this part is damaged ({first}); delete it and run again"
                 ) from None
             yield rows
+
+
+def _check(rows: pa.Table, number: bytes | None, columns: Sequence[str] | None) -> None:
+    """Raise ArrowInvalid where a footer that was damaged still could be read."""
+    wanted = pa.schema([TRIALS.field(name) for name in columns or TRIALS.names])
+    if number != str(rows.num_rows).encode() or not rows.schema.equals(wanted):
+        raise pa.ArrowInvalid("its schema or its number of rows is not what was written")
+    rows.validate(full=True)

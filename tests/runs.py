@@ -1,0 +1,112 @@
+"""Small experiments, real commands and what they leave behind, for the tests of whole runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from sim.config.reading import read
+from sim.experiment import Experiment
+
+TESTS = Path(__file__).parent
+KLSIM = Path(sys.executable).parent / "klsim"
+TABLES = ("summary.parquet", "convergence.parquet")
+
+COINS: dict[str, Any] = {
+    "name": "coins",
+    "seed": 7,
+    "trials": 9000,
+    "sizes": [5, 20],
+    "bags": {
+        "back": {"kind": "with_replacement", "balls": {"red": 2, "blue": 3}},
+        "out": {"kind": "without_replacement", "balls": {"red": 20, "blue": 30}},
+    },
+    "models": {"itself": {"kind": "itself"}, "fair": {"kind": "uniform"}},
+    "estimators": {"counting": {"kind": "plug_in"}, "corrected": {"kind": "miller_madow"}},
+    "learners": {"laplace": {"kind": "add_constant", "amount": 1}},
+}
+"""Two bags of three blocks each, two models, two estimators and a learner."""
+
+SMALL = {"trials": 40, "bags": {"back": COINS["bags"]["back"]}}
+"""What makes COINS one small block."""
+
+
+def faulty(trials: int = 80, **bags: dict[str, Any]) -> dict[str, Any]:
+    """Return an experiment of faulty bags, ten blocks each."""
+    labelled = {label: {"kind": "faulty", **keys} for label, keys in bags.items()}
+    return {"name": "faulty", "seed": 7, "trials": trials, "sizes": [4, 8], "bags": labelled}
+
+
+def text(plain: dict[str, Any], **changes: Any) -> str:
+    return yaml.safe_dump({**plain, **changes}, sort_keys=False, allow_unicode=True)
+
+
+def built(plain: dict[str, Any] = COINS, **changes: Any) -> Experiment:
+    """Return the experiment of plain data, with some keys replaced."""
+    return read(text(plain, **changes))
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder, its lock aside."""
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    """Return the Parquet files of a run; of a complete one, all that follows from its seed."""
+    return {name: content for name, content in files(folder).items() if name.endswith(".parquet")}
+
+
+def parts(folder: Path) -> dict[str, bytes]:
+    """Return the parts of a run by file name."""
+    return {path.name: path.read_bytes() for path in (folder / "trials").glob("*.parquet")}
+
+
+def klsim(*arguments: object, paths: tuple[Path, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the command; `paths` are where packages may lie besides."""
+    return subprocess.run(
+        [KLSIM, *map(str, arguments)], env=environment(*paths), capture_output=True, text=True
+    )
+
+
+def environment(*paths: Path) -> dict[str, str]:
+    """Return the environment of a process that imports from the tests and from `paths`."""
+    known = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    places = [*map(str, (*paths, TESTS)), *filter(None, known)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+
+
+def waited_for(condition: Callable[[], Any], seconds: float = 60.0) -> bool:
+    """Return whether a condition comes true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def lives(pid: int) -> bool:
+    """Return whether a process is at work; one that only waits to be buried is not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def session(leader: int) -> Iterator[int]:
+    """Yield the living processes of a session: none of its workers can leave it."""
+    for pid in psutil.pids():
+        try:
+            if os.getsid(pid) == leader and lives(pid):
+                yield pid
+        except ProcessLookupError:
+            continue

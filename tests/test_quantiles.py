@@ -1,0 +1,180 @@
+"""Quantiles of a stream are those of the sorted values, and what is kept of it stays small."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim.analysis.quantiles import LEVELS, PASSES, Quantiles, ordered, value_of
+
+PERCENT = (5, 25, 50, 75, 95)
+TINY = 5e-324
+INF = float("inf")
+RNG = np.random.default_rng(7)
+
+
+def inverse_cdf(values) -> list[float]:
+    """The smallest value v with F(v) ≥ level, by sorting and whole numbers."""
+    values = np.sort(np.asarray(values, dtype=float) + 0.0)
+    return [float(values[-(-len(values) * percent // 100) - 1]) for percent in PERCENT]
+
+
+def quantiles(values, cuts=(), passes=PASSES) -> Quantiles:
+    found = Quantiles()
+    for _ in range(passes):
+        for batch in np.split(np.asarray(values, dtype=float), list(cuts)):
+            found.add(batch)
+        found.narrow()
+    return found
+
+
+STREAMS = {
+    "one": [0.3],
+    "two": [2.0, 1.0],
+    "nineteen": np.arange(19.0),
+    "twenty": np.arange(20.0),
+    "twenty_one": np.arange(21.0),
+    "a_hundred": np.arange(100.0)[::-1],
+    "all_equal": [0.1] * 77,
+    "counts": RNG.binomial(10, 0.4, 1000) / 10,
+    "normal": RNG.standard_normal(5000),
+    "chi_square": RNG.chisquare(1, 5000) * 1e-5,
+    "all_scales": np.exp(RNG.uniform(-700, 700, 3000)) * RNG.choice([-1, 1], 3000),
+    "last_bit": 1 + np.arange(100) * 2.0**-52,
+    "denormal": RNG.integers(-50, 50, 500) * TINY,
+    "signed_zeros": [0.0, -0.0, -1.0, 1.0, -0.0, 0.0],
+    "mostly_infinite": [1.0, 2.0] + [INF] * 20,
+    "both_infinite": [-INF] * 10 + [0.0] * 80 + [INF] * 10,
+    "only_infinite": [INF] * 3,
+    "extremes": [np.finfo(float).max, -np.finfo(float).max, TINY, -TINY, 0.0],
+}
+
+
+@pytest.mark.parametrize("cut", ["whole", "tens", "singles"])
+@pytest.mark.parametrize("values", STREAMS.values(), ids=STREAMS)
+def test_quantiles_are_those_of_the_sorted_values(values, cut):
+    step = {"whole": len(values), "tens": 10, "singles": 1 + len(values) // 300}[cut]
+    found = quantiles(values, range(step, len(values), step)).values
+    assert found == inverse_cdf(values)
+
+
+numbers = st.one_of(
+    st.floats(allow_nan=False),
+    st.sampled_from([0.0, -0.0, TINY, -TINY, INF, -INF, 1.0, 0.1, 0.25, np.nextafter(1.0, 2.0)]),
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=150)
+@given(
+    st.lists(numbers, min_size=1, max_size=60).flatmap(
+        lambda values: st.tuples(
+            st.just(values), st.lists(st.integers(0, len(values)), max_size=5).map(sorted)
+        )
+    )
+)
+def test_any_cut_of_any_stream_gives_the_same_quantiles(given_):
+    values, cuts = given_
+    assert quantiles(values, cuts).values == inverse_cdf(values)
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.lists(numbers, min_size=2, max_size=30))
+def test_keys_sort_as_values_do_and_lead_back_to_them(values):
+    values = np.array(values)
+    keys = ordered(values)
+    assert [value_of(key) for key in keys.tolist()] == values.tolist()
+    assert np.array_equal(np.less.outer(values, values), np.less.outer(keys, keys))
+
+
+def test_minus_zero_is_zero():
+    assert ordered(np.array([-0.0])) == ordered(np.array([0.0]))
+    assert not np.signbit(quantiles([-0.0]).values).any()
+
+
+@pytest.mark.parametrize("number", [*range(1, 42), 99, 100, 101, 1000, 4096, 9999, 10_000])
+def test_the_rank_is_the_least_whose_share_reaches_the_level(number):
+    found = quantiles(np.arange(1.0, number + 1)).values
+    for percent, rank in zip(PERCENT, found, strict=True):
+        assert 100 * rank >= percent * number > 100 * (rank - 1)
+
+
+def test_the_rank_of_a_very_long_stream_is_exact():
+    # how often each key came is all that is kept: here 10⁹ times in all
+    found = Quantiles()
+    for _ in range(PASSES):
+        found.add(np.array([1.0, 2.0, 3.0]))
+        assert found._numbers.tolist() == [1, 1, 1]
+        found._numbers = np.array([50_000_000, 899_999_999, 50_000_001])
+        found.narrow()
+    assert found.values == [1.0, 2.0, 2.0, 2.0, 3.0]
+
+
+def test_nothing_has_no_quantiles():
+    assert quantiles([]).values == []
+
+
+def test_quantiles_are_told_only_after_all_passes():
+    values = np.arange(30.0)
+    assert [len(quantiles(values, passes=n).values) for n in range(PASSES + 1)] == [0, 0, 0, 5]
+
+
+def test_the_levels_are_those_of_the_tables():
+    assert tuple(percent / 100 for percent in PERCENT) == LEVELS
+
+
+def kept(values, cuts=()) -> list[int]:
+    """How many keys are held at the end of each pass."""
+    found, most = Quantiles(), []
+    for _ in range(PASSES):
+        for batch in np.split(np.asarray(values), list(cuts)):
+            found.add(batch)
+        most.append(len(found._keys))
+        found.narrow()
+    return most
+
+
+@pytest.fixture(scope="module")
+def long_stream() -> np.ndarray:
+    return np.random.default_rng(8).chisquare(3, 200_000) * 1e-4
+
+
+def test_a_pass_keeps_only_the_prefixes_it_needs(long_stream):
+    keys = np.sort(ordered(long_stream))
+    ranks = [-(-len(keys) * percent // 100) - 1 for percent in PERCENT]
+    expected, inside = [], np.ones(len(keys), dtype=bool)
+    for bits in (20, 42, 64):
+        prefixes = keys >> np.uint64(64 - bits)
+        expected.append(len(np.unique(prefixes[inside])))
+        inside = np.isin(prefixes, prefixes[ranks])
+    assert kept(long_stream, range(9999, 200_000, 9999)) == expected
+
+
+def test_few_of_the_values_are_kept(long_stream):
+    assert len(np.unique(long_stream)) == 200_000
+    assert max(kept(long_stream)) < 0.03 * 200_000
+
+
+def test_what_is_kept_does_not_grow_with_the_stream():
+    # estimates from counts: the same few values again and again
+    values = np.random.default_rng(9).binomial(100, 0.4, 20_000) / 100
+    again = np.tile(values, 10)
+    assert kept(again, range(4096, len(again), 4096)) == kept(values)
+
+
+def test_a_first_pass_keeps_at_most_the_keys_of_20_bits():
+    every = np.arange(2**21, dtype=np.uint64) << np.uint64(43)
+    values = every.view(np.float64)
+    values = values[~np.isnan(values)]
+    found = Quantiles()
+    found.add(values)
+    assert len(values) > 2**20
+    assert len(found._keys) <= 2**20
+
+
+def test_a_batch_is_left_as_it_was():
+    values = np.array([3.0, -0.0, 2.0])
+    quantiles(values)
+    assert values.tolist() == [3.0, 0.0, 2.0]
+    assert np.signbit(values[1])
