@@ -67,7 +67,7 @@ class Engine:
             yield SerialExecutor()
             return
         before = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(
+        pool = _Pool(
             max_workers=workers or self.workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_prepare_worker,
@@ -82,6 +82,18 @@ class Engine:
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _Pool(ProcessPoolExecutor):
+    """Starts its workers deaf to Ctrl-C: they inherit what is blocked while they are started."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Submit a task, which may start a worker."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _prepare_worker() -> None:

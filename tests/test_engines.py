@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -107,6 +108,17 @@ def test_a_worker_computes_with_one_thread_whatever_it_loads_later(monkeypatch):
         threads = executor.submit(faulty.threads).result()
     assert threads
     assert set(threads.values()) == {1}, threads
+
+
+def test_a_worker_ignores_an_interrupt_from_its_first_moment():
+    before = children()
+    with Engine("processes", 1).open() as executor:
+        greeting = executor.submit(faulty.greet)
+        (worker,) = children() - before
+        while not greeting.done():
+            os.kill(worker, signal.SIGINT)
+            time.sleep(0.01)
+        assert greeting.result() == "hello"
 
 
 @pytest.mark.parametrize("engine", ["serial", "processes"])
