@@ -25,10 +25,11 @@ def multinomial_tally(
     # numpy gives what rounding leaves over to the last colour: let it have a chance of its own
     alive = np.flatnonzero(p.reshape(-1, p.shape[-1]).any(axis=0))
     inner = p[..., alive]
+    columns = slice(None) if len(alive) == p.shape[-1] else alive
     counts = np.zeros((trials, p.shape[-1]), dtype=np.int64)
     before = 0
     for size in sizes:
-        counts[:, alive] += rng.multinomial(size - before, inner, size=trials)
+        counts[:, columns] += rng.multinomial(size - before, inner, size=trials)
         before = size
         yield counts
 

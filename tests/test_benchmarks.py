@@ -148,3 +148,12 @@ def test_the_peak_memory_is_of_this_process_alone_and_sees_an_array_that_is_gone
     held = np.ones(16_000_000)
     first, second = map(float, python("-c", code).stdout.split())
     assert first < held.nbytes / 1e6 <= second < 2 * held.nbytes / 1e6
+
+
+@pytest.mark.parametrize(("module", "rows"), [("clocks", 3), ("bags", 8)])
+def test_the_quick_benchmark_of_bags_prints_a_ratio_for_each(module, rows):
+    done = python("-m", f"benchmarks.{module}", "--quick")
+    assert done.returncode == 0, done.stderr
+    ratios = [line.split("|")[-2] for line in done.stdout.splitlines()[2:]]
+    assert len(ratios) == rows
+    assert all(float(ratio) > 0 for ratio in ratios)
