@@ -69,9 +69,9 @@ FULL = Plan(
         Case(10_000, trials=838, kernel_trials=100, loop_trials=20),
     ),
     memory=(
-        Case(2, 10 * 4096, 0, 0),
+        Case(2, 5 * 4096, 0, 0),
         Case(100, 2 * 4096, 0, 0, sizes=(10, 100, 1000)),
-        Case(10_000, 2 * 838, 0, 0, sizes=(10, 100)),
+        Case(10_000, 2 * 838, 0, 0, sizes=(10,)),
     ),
     kernel_rounds=5,
     run_rounds=3,

@@ -20,6 +20,20 @@ def functions(path: Path):
             yield node
 
 
+def branches(function: ast.FunctionDef) -> int:
+    forks = (ast.If, ast.For, ast.While, ast.ExceptHandler, ast.IfExp, ast.match_case)
+    number, stack = 1, list(ast.iter_child_nodes(function))
+    while stack:
+        node = stack.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            continue
+        number += isinstance(node, forks)
+        number += len(node.values) - 1 if isinstance(node, ast.BoolOp) else 0
+        number += len(node.ifs) if isinstance(node, ast.comprehension) else 0
+        stack.extend(ast.iter_child_nodes(node))
+    return number
+
+
 def nesting(node: ast.AST, level: int = 0) -> int:
     deepest = level
     for child in ast.iter_child_nodes(node):
@@ -58,6 +72,7 @@ def test_a_file_keeps_to_the_budget(path):
         documented = doc.end_lineno - doc.lineno + 1 if is_doc else 0
         assert function.end_lineno - function.lineno + 1 - documented <= 40, function.name
         assert nesting(function) <= 3, function.name
+        assert branches(function) <= 10, function.name
         plain = [a for a in (*function.args.args, *function.args.kwonlyargs) if a.arg != "self"]
         is_command = path.parent.name == "cli" and function.name == "command"
         assert len(plain) <= 6 or is_command, function.name

@@ -110,12 +110,12 @@ class Scheduled(TimedBag):
     @model_validator(mode="after")
     def _truth_is_known(self) -> Scheduled:
         for place, change in enumerate(self.changes):
-            foreign = [c for c in change.balls.colours if c not in self.colours]
-            if foreign:
-                fault = f"the bag has no colour {foreign[0]!r}; write it in `balls` with 0"
+            foreign = set(change.balls.colours) - set(self.colours)
+            for colour in sorted(foreign)[:1]:
+                fault = f"the bag has no colour {colour!r}; write it in `balls` with 0"
                 placed([(("changes", place), fault)], self.kind)
-            alone = change.replace is None or len(self.changes) == 1
-            if change.random and (change.take is not None or not alone):
+            known = change.add is not None or (change.name == "replace" and len(self.changes) == 1)
+            if change.random and not known:
                 fault = "at random times expected `add`, or `replace` as the only change"
                 placed([(("changes", place), fault)], self.kind)
         if sum(change.random for change in self.changes) > 1:

@@ -42,20 +42,26 @@ def counts(asked: FromFile, folder: FilePath) -> dict[str, int]:
             f"{missing} of {len(column)} values of {asked.column!r} are missing; say what they "
             "are: `missing: drop` or `missing: colour`"
         )
-    if len(found) > MOST_DISTINCT:
-        raise FileFault(
-            f"{len(found)} distinct values in {asked.column!r}; expected at most {MOST_DISTINCT}: "
-            "a bag of real numbers wants bins first"
-        )
-    texts: Counter[str] = Counter()  # values that read alike are one colour
-    for value, number in sorted(found):
-        texts[_text(value)] += number
+    texts = _texts(found, asked)
     if missing and asked.missing == "colour":
         if MISSING in texts:
             raise FileFault(f"{asked.column!r} has a value called {MISSING!r} already")
         texts[MISSING] = missing
     if not texts:
         raise FileFault(f"every value of {asked.column!r} is missing")
+    return texts
+
+
+def _texts(found: list[tuple[Any, int]], asked: FromFile) -> dict[str, int]:
+    """Return the number of each value by its text; values that read alike are one colour."""
+    if len(found) > MOST_DISTINCT:
+        raise FileFault(
+            f"{len(found)} distinct values in {asked.column!r}; expected at most {MOST_DISTINCT}: "
+            "a bag of real numbers wants bins first"
+        )
+    texts: Counter[str] = Counter()
+    for value, number in sorted(found):
+        texts[_text(value)] += number
     return dict(texts)
 
 
