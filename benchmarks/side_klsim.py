@@ -34,8 +34,9 @@ def kernel(case: Case) -> NDArray[np.float64]:
         begin = index * block
         end = min(begin + block, case.trials)
         rng = experiment.stream("bag", index=index)
-        for place, counts in enumerate(bag.tally(case.sizes, end - begin, rng)):
-            known = model.reveal(bag, case.sizes[place], end - begin, rng)
+        revealed = model.reveal(bag, case.sizes, end - begin, rng)
+        tallies = bag.tally(case.sizes, end - begin, rng)
+        for place, (counts, known) in enumerate(zip(tallies, revealed, strict=True)):
             estimates[place, begin:end] = cell.estimator.estimate(counts, known, cell.target)
     return estimates
 

@@ -3,9 +3,9 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Experiment", "Results", "load", "open_results", "run"]
+__all__ = ["Experiment", "Results", "estimate", "load", "open_results", "run"]
 
-_HOMES = {"Experiment": "sim.experiment"}
+_HOMES = {"Experiment": "sim.experiment", "estimate": "sim.own_counts"}
 
 
 def __getattr__(name: str) -> Any:

@@ -36,19 +36,40 @@ def counted_kl(
     alive = p > 0
     if np.any(q[alive] == 0) or (drift is not None and np.any(drift[~alive] != 0)):
         return None
-    dimension = float(np.count_nonzero(alive) - 1)
+    bias = float(np.count_nonzero(alive) - 1) / 2
+    if drift is not None:
+        bias += float(np.sum(drift[alive] * np.log(p[alive] / q[alive])))
+    return like_counted(quantity, p, q, bias)
+
+
+def like_counted(
+    quantity: Quantity, p: NDArray[np.float64], q: NDArray[np.float64], bias: float
+) -> PowerLaw | None:
+    """Return the law of an estimate of KL(p‖q) with the spread of counting and a bias of its own.
+
+    `bias` is lim n(E D̂ − KL(p‖q)). None as in `counted_kl`.
+    """
+    alive = p > 0
+    if np.any(q[alive] == 0):
+        return None
     log_ratio = np.log(p[alive] / q[alive])
     mean = float(np.sum(p[alive] * log_ratio))
     variance = float(np.sum(p[alive] * (log_ratio - mean) ** 2))
-    level = variance < 1e-24  # ln(p/q) is one number: the first order vanishes
-    bias = dimension / 2
-    if drift is not None and not level:
-        bias += float(np.sum(drift[alive] * log_ratio))
     if quantity == "bias":
         law = PowerLaw(-1.0, bias)
-    elif not level:
+    elif variance >= 1e-24:
         law = PowerLaw(-0.5, sqrt(variance))
-    else:
-        squared = dimension / 2 + (bias**2 if quantity == "rmse" else 0.0)
+    else:  # ln(p/q) is one number: the first order vanishes
+        squared = (len(log_ratio) - 1) / 2 + (bias**2 if quantity == "rmse" else 0.0)
         law = PowerLaw(-1.0, sqrt(squared))
-    return law if law.constant != 0 else None
+    return law if abs(law.constant) > 1e-12 else None
+
+
+def like_counted_entropy(
+    quantity: Quantity, p: NDArray[np.float64], bias: float
+) -> PowerLaw | None:
+    """Return the same of an estimate of the entropy: ln K less a KL against 1/K."""
+    law = like_counted(quantity, p, np.full_like(p, 1 / len(p)), -bias)
+    if law is None or quantity != "bias":
+        return law
+    return PowerLaw(law.rate, -law.constant)

@@ -16,8 +16,11 @@ from pydantic import (
     Field,
     ModelWrapValidatorHandler,
     PlainValidator,
+    TypeAdapter,
     ValidationError,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -76,6 +79,25 @@ def relocate(
             }
         )
     return ValidationError.from_exception_data(error.title, details)
+
+
+def either(expected: str, *nested: tuple[tuple[type, ...], Any]) -> WrapValidator:
+    """Say in one sentence what was expected of a value of several forms, where none fits.
+
+    A value of one of the `nested` types is checked as its form alone, fault by fault.
+    """
+    forms = [(types, TypeAdapter(form)) for types, form in nested]
+
+    def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        for types, form in forms:
+            if isinstance(value, types):
+                return form.validate_python(value)
+        try:
+            return handler(value)
+        except ValidationError:
+            raise problem(f"expected {expected}; got {shown(value)}") from None
+
+    return WrapValidator(check)
 
 
 def placed(faults: Iterable[tuple[tuple[int | str, ...], str]], title: str) -> None:

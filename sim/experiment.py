@@ -10,15 +10,16 @@ from functools import cached_property
 from typing import Annotated, Any, Self, cast
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from sim.checks import WHOLE, FolderName, Label, Text, Value, guess, placed, problem
+from sim.checks import WHOLE, FolderName, Label, Text, Value, guess, placed
 from sim.contracts.bag import AnyBag, Bag
 from sim.contracts.estimator import ESTIMATORS, AnyEstimator, Estimator
 from sim.contracts.learner import AnyLearner, Loss
 from sim.contracts.model import MODELS, AnyModel, Model
-from sim.divergences import KL_LOSS, TARGETS, Divergence, Unit
+from sim.divergences import KL_LOSS, NAMES, Divergence, Unit, divergence
 from sim.sizes import Sizes
+from sim.targets import Target
 
 STREAM_VERSION = 1
 """Raised only when a kernel draws other bits; parts of two versions are never mixed."""
@@ -27,15 +28,6 @@ MOST_CELLS = 100_000
 """Beyond that even a list of what is to be drawn takes long."""
 
 _BLOCK_BYTES = 64 * 2**20
-
-
-def _target(name: str) -> str:
-    if name not in TARGETS:
-        raise problem(f"unknown target {name!r}{guess(name, TARGETS)}")
-    return name
-
-
-Target = Annotated[str, AfterValidator(_target), Field(json_schema_extra={"enum": [*TARGETS]})]
 
 
 _Fault = tuple[tuple[str | int, ...], str]
@@ -80,7 +72,9 @@ class Experiment(Value):
         if number > MOST_CELLS:
             fault = f"expected at most {MOST_CELLS} cells (bag, model, target, estimator)"
             placed([((), f"{fault}; got {number}")], self.name)
-        placed([*self._bag_faults(), *self._filter_faults(), *self._target_faults()], self.name)
+        faults = (self._bag_faults(), self._filter_faults(), self._target_faults())
+        placed([fault for family in faults for fault in family], self.name)
+        placed([*self._pair_faults(), *self._colour_faults()], self.name)
         return self
 
     def _bag_faults(self) -> Iterator[_Fault]:
@@ -92,7 +86,8 @@ class Experiment(Value):
                 yield own, f"size {most} is beyond the bag's limit of {bag.limit} draws{mend}"
         for name, model in self.models.items():
             for label, bag in self.bags.items():
-                fault = model.misfit(bag) if _meets(model.bags, label) else None
+                met = _meets(model.bags, label)
+                fault = model.misfit(bag, self.sizes_of(label)[-1]) if met else None
                 mend = f"; it meets bag {label!r}: fit it, or list `bags:` without that one"
                 if fault:
                     yield ("models", name), fault + mend
@@ -115,18 +110,57 @@ class Experiment(Value):
                     yield (family, label, key, place), fault
 
     def _target_faults(self) -> Iterator[_Fault]:
+        if not self.estimators:
+            if not self.learners:
+                yield ("estimators",), "expected at least one estimator or learner; got none"
+            return
         for place, target in enumerate(self.targets):
-            if not any(_serves(e, target) for e in self.estimators.values()) and self.estimators:
+            if target in self.targets[:place]:
+                yield ("targets", place), f"{target} is listed twice"
+            if not any(_serves(e, target) for e in self.estimators.values()):
                 kinds = [k for k in ESTIMATORS.kinds() if _kind_serves(k, target)]
                 fault = f"no estimator here serves {target}; those that do: {', '.join(kinds)}"
                 yield ("targets", place), fault
         for label, estimator in self.estimators.items():
             if not any(_serves(estimator, target) for target in self.targets):
-                served = ", ".join(sorted(estimator.serves or TARGETS))
+                served = ", ".join(sorted(estimator.serves or NAMES))
                 fault = f"it serves none of this experiment's targets; it serves: {served}"
                 yield ("estimators", label), fault
-        if not self.estimators and not self.learners:
-            yield ("estimators",), "expected at least one estimator or learner; got none"
+
+    def _pair_faults(self) -> Iterator[_Fault]:
+        faults = [fault for label in self.estimators for fault in self._reading_faults(label)]
+        yield from faults
+        asked = self.models if "models" in self.model_fields_set and self.estimators else {}
+        for name, model in asked.items():
+            every = self.estimators.values()
+            if not faults and not any(_reads(e, model) for e in every):
+                yield ("models", name), "no estimator here reads what it shows of Q"
+
+    def _reading_faults(self, label: str) -> Iterator[_Fault]:
+        estimator = self.estimators[label]
+        able = [name for name, model in self.models.items() if _reads(estimator, model)]
+        form = "reads Q through counts only, as the model `drawn` shows it"
+        if estimator.one_sample:
+            form = "reads a known Q only"
+        for place, name in enumerate(estimator.models or ()):
+            if name not in able:
+                yield ("estimators", label, "models", place), f"{estimator.kind} {form}"
+        if self.models and not able:
+            yield ("estimators", label), f"{estimator.kind} {form}; no model here does"
+
+    def _colour_faults(self) -> Iterator[_Fault]:
+        for label, bag in self.bags.items():
+            for name, estimator in self.estimators.items():
+                fault = (
+                    estimator.misfit(len(bag.colours)) if _meets(estimator.bags, label) else None
+                )
+                if fault:
+                    mend = f"; it meets bag {label!r}: list `bags:` without that one"
+                    yield ("estimators", name), fault + mend
+            for name, learner in self.learners.items():
+                fault = learner.misfit(len(bag.colours))
+                if fault:
+                    yield ("learners", name), f"{fault}; it meets bag {label!r}"
 
     def sizes_of(self, bag: str) -> tuple[int, ...]:
         """Return the sizes at which a bag is counted, ascending."""
@@ -135,7 +169,7 @@ class Experiment(Value):
     def cells(self, bag: str) -> tuple[Cell, ...]:
         """Return what is estimated from each count of a bag, in the order of the tables."""
         cells = [
-            Cell(model, TARGETS[target], label, estimator)
+            Cell(model, cast(Divergence, divergence(target)), label, estimator)
             for model, known in self.models.items()
             for target in self.targets
             for label, estimator in self.estimators.items()
@@ -143,6 +177,7 @@ class Experiment(Value):
             and _meets(estimator.bags, bag)
             and _meets(estimator.models, model)
             and _serves(estimator, target)
+            and _reads(estimator, known)
         ]
         losses = [
             Cell(None, KL_LOSS, label, Loss(learner=learner))
@@ -195,6 +230,10 @@ def _meets(names: tuple[str, ...] | None, name: str) -> bool:
 def _serves(estimator: Estimator, target: str) -> bool:
     able = estimator.serves is None or target in estimator.serves
     return able and _meets(estimator.targets, target)
+
+
+def _reads(estimator: Estimator, model: Model) -> bool:
+    return estimator.reads(counted=model.drawn(1) is not None)
 
 
 def _kind_serves(kind: str, target: str) -> bool:

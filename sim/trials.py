@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,8 @@ def block_rows(experiment: Experiment, bag: str, index: int) -> pa.Table:
 
     The block is drawn whole; rows beyond the experiment's trials are dropped.
     """
+    if not experiment.cells(bag):
+        return TRIALS.empty_table()
     first = index * experiment.block_trials(bag)
     series = list(_counted(experiment, bag, index))
     return _table(experiment, bag, series, first)
@@ -65,35 +67,36 @@ def _counted(experiment: Experiment, bag: str, index: int) -> Iterator[_Series]:
     drawn = experiment.block_trials(bag)
     kept = min(drawn, experiment.trials - index * drawn)
     cells, sizes = experiment.cells(bag), experiment.sizes_of(bag)
-    streams = {
-        model: experiment.stream(bag, model, "model", index=index)
+    tallies = known.tally(sizes, drawn, experiment.stream(bag, index=index))
+    revealed = {
+        model: experiment.models[model].reveal(
+            known, sizes, drawn, experiment.stream(bag, model, "model", index=index)
+        )
         for model in dict.fromkeys(cell.model for cell in cells)
         if model is not None
     }
-    tallies = known.tally(sizes, drawn, experiment.stream(bag, index=index))
     for size, counts in zip(sizes, tallies, strict=True):
-        references = {
-            model: experiment.models[model].reveal(known, size, drawn, stream)
-            for model, stream in streams.items()
-        }
-        truth = Reference.known(known.truth(size))
+        truth = known.truth(size)
+        own = _sealed(counts[:kept])
+        references = {model: _sealed_rows(next(each), kept) for model, each in revealed.items()}
         for cell in cells:
-            q = truth.q
-            model_size = None
-            if cell.model is not None:
-                q = experiment.models[cell.model].truth(known, size)
-                model_size = experiment.models[cell.model].draws(size)
-            reference = truth if cell.model is None else _first(references[cell.model], kept)
-            estimates, failures = _estimate(cell, _sealed(counts[:kept]), reference)
+            if cell.model is None:
+                q, model_size, reference = truth, None, Reference.known(truth)
+            else:
+                model = experiment.models[cell.model]
+                q, model_size = model.truth(known, size), model.drawn(size)
+                reference = references[cell.model]
+            estimates, failures = _estimate(cell, own, reference)
             unit = cell.target.per_unit(experiment.unit)
-            true_value = float(cell.target(truth.q, q)) / unit
+            true_value = float(cell.target(truth, q)) / unit
             yield _Series(cell, size, model_size, true_value, estimates / unit, failures)
 
 
-def _first(reference: Reference, trials: int) -> Reference:
+def _sealed_rows(reference: Reference, trials: int) -> Reference:
     if reference.counts is None:
         return reference
-    return Reference.counted(_sealed(reference.counts[:trials]))
+    rows = reference.rows(slice(trials))
+    return replace(rows, counts=_sealed(rows.d))
 
 
 def _sealed(counts: Counts) -> Counts:
@@ -121,9 +124,7 @@ def _one_by_one(cell: Cell, counts: Counts, reference: Reference) -> tuple[Value
     values, failures = np.empty(len(counts)), {}
     for trial in range(len(counts)):
         one = slice(trial, trial + 1)
-        drawn = reference.counts
-        own = reference if drawn is None else Reference.counted(drawn[one])
-        value, failed = _estimate(cell, counts[one], own)
+        value, failed = _estimate(cell, counts[one], reference.rows(one))
         values[trial] = value[0]
         if failed:
             failures[trial] = failed[0]

@@ -39,31 +39,42 @@ def written(value: Any) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A member as its example shows it, or with one of its choices made otherwise."""
+    """A member as its example shows it, or with one of its choices made otherwise.
+
+    A `customary` one has the parameters that it names as customary, and no others.
+    """
 
     family: Family
     kind: str
     change: dict[str, Any] = field(default_factory=dict)
+    customary: bool = False
 
     @property
     def data(self) -> dict[str, Any]:
-        return {**shown(self.family, self.kind), **self.change}
+        kept = {"kind": self.kind} if self.customary else shown(self.family, self.kind)
+        return {**kept, **self.change}
 
     def build(self) -> Any:
         return self.family.build(self.data)
 
     @property
     def label(self) -> str:
-        words = {
-            k: v.get("kind", "wide") if isinstance(v, dict) else v for k, v in self.change.items()
-        }
-        return "-".join([self.kind, *(f"{key}={word}" for key, word in words.items())])
+        words = [f"{key}={_word(value)}" for key, value in self.change.items()]
+        return "-".join([self.kind, *(["customary"] if self.customary else []), *words])
+
+
+def _word(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    rest = [str(part) for key, part in value.items() if key != "kind"] if "kind" in value else []
+    return " ".join([value.get("kind", "wide"), *rest])
 
 
 def cases(family: Family) -> list[Any]:
     """Return a parameter for each example and for each choice that a member offers.
 
-    A member that cannot even be imported fails its own laws, not everybody's collection.
+    And for each way in which it is customarily used. A member that cannot even be imported
+    fails its own laws, not everybody's collection.
     """
     found = []
     for kind in family.kinds():
@@ -88,12 +99,18 @@ def _fits(case: Case, fit: Callable[[Any], bool]) -> bool:
 
 
 def _choices(family: Family, kind: str) -> Iterator[Case]:
-    example = family.build(shown(family, kind))
+    known = [family.build(shown(family, kind))]
     for name, plain in family.member(kind).model_json_schema()["properties"].items():
         for value in _offered(family, name, plain):
             case = Case(family, kind, {name: value})
-            if name != "kind" and _accepted(case) and case.build() != example:
+            if name != "kind" and _accepted(case) and case.build() not in known:
+                known.append(case.build())
                 yield case
+    for keys in family.member(kind).customary():
+        case = Case(family, kind, keys, customary=True)
+        if _accepted(case) and case.build() not in known:
+            known.append(case.build())
+            yield case
 
 
 def _offered(family: Family, name: str, plain: dict[str, Any]) -> list[Any]:

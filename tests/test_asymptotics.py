@@ -8,12 +8,21 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from sim.asymptotics import PowerLaw, Quantity, counted_kl
+from sim.asymptotics import (
+    PowerLaw,
+    Quantity,
+    counted_kl,
+    like_counted,
+    like_counted_entropy,
+)
 from sim.contracts.arrays import Reference
 from sim.contracts.learner import Loss
-from sim.divergences import KL, KL_LOSS
+from sim.divergences import ENTROPY, KL, KL_LOSS
+from sim.estimators.dirichlet_mean import DirichletMean
+from sim.estimators.grassberger import Grassberger
 from sim.estimators.miller_madow import MillerMadow
 from sim.estimators.plug_in import PlugIn
+from sim.estimators.zhang_grabchak import ZhangGrabchak
 from sim.exact import exact
 from sim.laws import Multinomial
 from sim.learners.add_constant import AddConstant
@@ -51,7 +60,7 @@ def mix(balls):
 def measured(quantity, estimator, p, q, n, target=KL):
     """Return the exact bias, sd or rmse at n draws."""
     known = exact(Multinomial(n, p), estimator, Reference.known(q), target)
-    bias = known.mean - (float(KL(p, q)) if target is KL else 0.0)
+    bias = known.mean - (0.0 if target is KL_LOSS else float(target(p, q)))
     return {"bias": bias, "sd": known.sd, "rmse": sqrt(bias**2 + known.sd**2)}[quantity]
 
 
@@ -179,3 +188,68 @@ def test_drift_is_the_limit_of_the_bias_of_what_is_learned(learner):
     p, n = mix((7, 4, 2, 1)), 10**7
     expected = learner.share(n * p, n, 4)  # share is linear in the counts
     np.testing.assert_allclose(n * (expected - p), learner.drift(p), atol=1e-5)
+
+
+# with the spread of counting and a bias of their own
+
+OTHERS = {
+    "known": MillerMadow(),
+    "grassberger": Grassberger(),
+    "zhang": ZhangGrabchak(),
+    "dirichlet": DirichletMean(),
+    "weak prior": DirichletMean(amount=0.2),
+}
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("bag", ["two", "three", "four"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_exact_errors_of_corrected_estimates_tend_to_their_law(name, bag, quantity):
+    p, q = map(mix, BAGS[bag])
+    for target in (KL, ENTROPY):
+        law = OTHERS[name].theory(quantity, p, q, target)
+        if law is None:
+            assert quantity == "bias"
+            assert OTHERS[name].limit_bias(p, q) == 0
+            continue
+        assert_is_the_leading_term(law, quantity, OTHERS[name], p, q, target)
+
+
+def test_the_spread_is_that_of_counting_whatever_the_bias():
+    p, q = mix((5, 3, 2)), mix((2, 3, 5))
+    for bias in (-0.5, 0.0, 7.0):
+        for quantity in ("sd", "rmse"):
+            assert like_counted(quantity, p, q, bias) == counted_kl(quantity, p, q)
+    assert like_counted("bias", p, q, 7.0) == PowerLaw(-1.0, 7.0)
+    assert like_counted("bias", p, q, 0.0) is None
+    assert like_counted("rmse", p, p, 7.0) == PowerLaw(-1.0, sqrt(1 + 49))
+
+
+def test_the_bias_of_an_entropy_is_told_with_its_own_sign():
+    p = mix((5, 3, 2))
+    assert like_counted_entropy("bias", p, -1.0) == PowerLaw(-1.0, -1.0)
+    assert like_counted_entropy("bias", p, 0.0) is None
+    variance = float(np.sum(p * np.log(p) ** 2) - np.sum(p * np.log(p)) ** 2)
+    law = like_counted_entropy("sd", p, -1.0)
+    assert law.rate == -0.5
+    assert law.constant == pytest.approx(sqrt(variance), rel=1e-13, abs=0)
+
+
+def test_counted_entropy_is_too_low_by_half_the_dimension():
+    p = mix((5, 3, 2))
+    for n in (10**3, 10**4):
+        found = n * measured("bias", PlugIn(), p, p, n, ENTROPY)
+        assert found == pytest.approx(-1, abs=5 / n)
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("name", OTHERS)
+def test_there_is_no_law_where_the_divergence_is_infinite(name, quantity):
+    assert OTHERS[name].theory(quantity, mix((4, 6)), mix((1, 0)), KL) is None
+
+
+def test_a_prior_that_feeds_a_colour_without_balls_has_no_law():
+    p = mix((4, 6, 0))
+    assert DirichletMean().limit_bias(p, mix((1, 1, 1))) is None
+    assert DirichletMean().theory("bias", p, mix((1, 1, 1)), KL) is None
+    assert DirichletMean().theory("bias", p, p, ENTROPY) is None

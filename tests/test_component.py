@@ -253,7 +253,11 @@ def holding(case):
     if case.family is MODELS:
         part["models"]["it"] = {**case.data, "bags": []}
     if case.family is ESTIMATORS:
-        part["targets"] = sorted(case.build().serves or {"kl"})[:1]
+        one = case.build()
+        part["targets"] = sorted(one.serves or {"kl"})[:1]
+        if not one.one_sample:
+            second = {"kind": "with_replacement", "balls": {"red": 1, "blue": 1}}
+            part["models"] = {"it": {"kind": "drawn", "bag": second}}
     return reading.read(experiment(**part))
 
 

@@ -12,6 +12,10 @@ from sim.cli.init import command as init
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 TRIALS = 128
+SMALLER = {"estimators": ["sizes=[10, 300]"]}
+"""Changes for what would take minutes: a thousand colours and integrals for each trial."""
+MAY_BE_UNDEFINED = {"jackknife", "miller_madow"}
+"""Kinds that are, where a colour was drawn from P and never, or once, from Q's sample."""
 FARTHEST = 6.0
 """Monte Carlo errors; for the mean of 128 counted KLs, a χ², one false alarm in three million."""
 
@@ -24,13 +28,22 @@ def checked(results: sim.Results, experiment: sim.Experiment) -> None:
         assert len(rows) == len(cells) * len(sizes)
     assert (summary["trials"] == experiment.trials).all()
     assert not summary["failed"].any()
-    assert not summary["undefined"].any()
+    allowed = {
+        (cell.model, cell.label)
+        for bag in experiment.bags
+        for cell in experiment.cells(bag)
+        if cell.estimator.kind in MAY_BE_UNDEFINED
+        and cell.model is not None
+        and experiment.models[cell.model].kind == "drawn"
+    }
+    undefined = summary[summary["undefined"] > 0]
+    assert set(zip(undefined["model"], undefined["estimator"], strict=True)) <= allowed
     assert summary["z"].dropna().abs().max() < FARTHEST
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_configuration_runs_small(path, tmp_path):
-    experiment = sim.load(path, [f"trials={TRIALS}"])
+    experiment = sim.load(path, [f"trials={TRIALS}", *SMALLER.get(path.stem, ())])
     checked(sim.run(experiment, out=tmp_path), experiment)
     assert [folder.name for folder in tmp_path.iterdir()] == [experiment.name]
 

@@ -23,7 +23,7 @@ from sim.contracts.bag import BAGS
 from sim.contracts.estimator import ESTIMATORS, Estimator
 from sim.contracts.learner import LEARNERS
 from sim.contracts.model import MODELS
-from sim.divergences import KL, KL_LOSS, TARGETS
+from sim.divergences import KL, KL_LOSS, NAMES
 from sim.experiment import STREAM_VERSION, Cell, Experiment
 from sim.trials import block_rows
 
@@ -301,7 +301,7 @@ def test_a_target_that_no_estimator_serves_is_refused_with_those_that_would():
 
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("kll", "; did you mean 'kl'?"), ("qqqqqqqq", f"; known here: {', '.join(TARGETS)}")],
+    [("kll", "; did you mean 'kl'?"), ("qqqqqqqq", f"; known here: {', '.join(NAMES)}")],
 )
 def test_an_unknown_target_is_guessed_or_all_are_named(name, said):
     assert wrong(targets=("kl", name)) == [(("targets", 1), f"unknown target {name!r}{said}")]

@@ -232,7 +232,10 @@ def rebuilt(rng: random.Random) -> str:
 
 
 def is_cheap(path: Path) -> bool:
-    """Return whether a run draws and counts little; balls that leave one by one count tenfold."""
+    """Return whether a run draws and counts little; balls that leave one by one count tenfold.
+
+    A slow estimate counts as 3000: a few milliseconds where a plain one is a microsecond.
+    """
     experiment = load(path)
     work = 0.0
     for label, bag in experiment.bags.items():
@@ -240,6 +243,8 @@ def is_cheap(path: Path) -> bool:
         sizes, cells = experiment.sizes_of(label), experiment.cells(label)
         work += drawn * len(bag.colours) * len(sizes) * (1 + len(cells))
         work += 0 if bag.independent else 10 * drawn * sizes[-1]
+        slow = sum(cell.estimator.slow for cell in cells)
+        work += 3000 * min(drawn, experiment.trials) * len(sizes) * slow
         if sizes[-1] > 10_000 or len(bag.colours) > 100:
             return False
     return work < CHEAP

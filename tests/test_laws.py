@@ -16,10 +16,15 @@ from scipy import stats
 from sim.laws import (
     CountLaw,
     Hypergeometric,
+    JointLaw,
     Multinomial,
     binomial_pmf,
     deviance,
+    dirichlet_multinomial,
+    multinomial_mixture,
+    poisson_binomial,
     poisson_pmf,
+    sticky_counts,
     stirling_error,
     window,
 )
@@ -342,3 +347,32 @@ def test_a_deviance_does_not_cancel_near_its_mean(mean, step):
 
 def test_a_deviance_from_a_vanishing_mean_is_large_and_quiet():
     assert deviance(np.float64(3.0), np.float64(5e-324)) > 2000
+
+
+PICKED = [
+    Multinomial(7, np.array([0.5, 0.3, 0.0, 0.2])),
+    Hypergeometric(7, np.array([4.0, 4.0, 0.0, 9.0])),
+    dirichlet_multinomial(7, np.array([2.0, 0.5, 2.0, 1.0])),
+    multinomial_mixture(
+        7, np.array([0.4, 0.6]), np.array([[0.1, 0.4, 0.4, 0.1], [0.7, 0, 0, 0.3]])
+    ),
+    poisson_binomial(np.tile([0.1, 0.4, 0.4, 0.1], (7, 1))),
+    sticky_counts(7, np.array([0.1, 0.4, 0.4, 0.1]), 0.5),
+]
+
+
+@pytest.mark.parametrize("law", PICKED, ids=lambda law: type(law).__name__)
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2]], ids=str)
+def test_a_law_in_another_order_of_colours_is_the_same_law(law, order):
+    other = law.picked(np.array(order))
+    assert (other.size, other.colours, type(other)) == (law.size, law.colours, type(law))
+    count, colour = np.meshgrid(np.arange(8), np.arange(4))
+    old = np.array(order)[colour]
+    assert np.array_equal(other.pmf(colour, count), law.pmf(old, count))
+    for one, two in zip(other.window(), law.window(), strict=True):
+        assert np.array_equal(one, two[order])
+    if isinstance(law, JointLaw):
+        assert np.array_equal(other.free_pmf(colour, count), law.free_pmf(old, count))
+        assert other.free_variance() == pytest.approx(law.free_variance(), rel=1e-14)
+        for one, two in zip(other.free_window(), law.free_window(), strict=True):
+            assert np.array_equal(one, two[order])

@@ -238,6 +238,43 @@ BROKEN = [
 ]
 
 
+BROKEN += [
+    ("seed: 1", f"seed: 1\ntargets: [{name}]")
+    for name in ("renyi(10)", "renyi(-1)", "renyi(a)", "renyi2", "'renyi(2) '", "my renyi(2)")
+]
+PAIRED = (
+    BASE.rstrip()
+    + """
+models:
+  second: {kind: drawn, bag: {kind: with_replacement, balls: {red: 2, blue: 1}}, draws: same}
+"""
+)
+OF_DRAWS = ["twice", "0", "-1", "1.5", "1e13", "true", "[1]", "{}", "{ratio: 0}", "{ratio: 1e7}"]
+OF_DRAWS += ["{rate: 2}", "{ratio: 2, most: 3}"]
+
+
+@pytest.mark.parametrize("draws", ["same", "1", "1e3", "12", "{ratio: 2}", "{ratio: 0.5}"])
+def test_what_draws_may_be_is_accepted_by_both(draws):
+    text = PAIRED.replace("draws: same", f"draws: {draws}")
+    assert problems(text) == []
+    assert "second" in read(text).models
+
+
+@pytest.mark.parametrize("draws", OF_DRAWS)
+def test_what_draws_may_not_be_is_refused_by_both(draws):
+    text = PAIRED.replace("draws: same", f"draws: {draws}")
+    with pytest.raises(ConfigurationError):
+        read(text)
+    assert problems(text)
+
+
+@pytest.mark.parametrize("name", ["renyi(2)", "renyi(0.5)", "renyi(9.999999)", "js_distance"])
+def test_a_target_with_an_order_is_accepted_by_both(name):
+    text = BASE.replace("seed: 1", f"seed: 1\ntargets: [{name}]")
+    assert problems(text) == []
+    assert read(text).targets == (name,)
+
+
 def test_the_base_of_what_follows_is_accepted_by_both():
     assert problems(BASE) == []
     assert read(BASE).trials == 1000

@@ -103,11 +103,22 @@ class Sampled(Model):
     def truth(self, bag, size):
         return np.full(len(bag.colours), 1 / len(bag.colours))
 
-    def draws(self, size):
+    def drawn(self, size):
         return self.times * size
 
-    def reveal(self, bag, size, trials, rng):
-        return Reference.counted(rng.multinomial(self.draws(size), self.truth(bag, size), trials))
+    def reveal(self, bag, sizes, trials, rng):
+        for size in sizes:
+            counts = rng.multinomial(self.drawn(size), self.truth(bag, size), trials)
+            yield Reference.counted(counts)
+
+
+class Needy(First):
+    """It asks for Q, whatever it said that it reads."""
+
+    kind: Literal["needy"] = "needy"
+
+    def estimate(self, counts, reference, target):
+        return super().estimate(counts, reference, target) * reference.q[0]
 
 
 class OfQ(First):
@@ -202,6 +213,14 @@ def test_an_infinite_truth_stands_as_infinity():
     rows = estimated(COUNTING, models={"never": never})
     assert set(rows["truth"]) == {np.inf}
     assert set(rows["status"]) == {"ok", "infinite"}
+
+
+def test_a_bag_that_meets_nothing_has_a_block_without_rows():
+    only = MODELS.build({"kind": "itself", "bags": ("urn",)})
+    bags = {"urn": urn(red=1, blue=1), "idle": urn(red=1, blue=1)}
+    rows = block_rows(experiment(bags=bags, models={"only": only}), "idle", 0)
+    assert len(rows) == 0
+    assert rows.schema == TRIALS
 
 
 def test_one_colour_is_a_bag_like_any_other():
@@ -389,7 +408,7 @@ def test_a_counted_q_is_drawn_from_a_stream_of_its_own():
 
 
 def test_an_estimator_that_needs_q_fails_where_only_counts_are_known():
-    frame = estimated(COUNTING, models={"few": Sampled()})
+    frame = estimated(Needy(), models={"few": Sampled()})
     assert set(frame["status"]) == {"failed"}
     assert frame["reason"].str.startswith("TypeError: ").all()
     assert frame["reason"].str.contains("only counts are known").all()

@@ -15,7 +15,7 @@ from sim.analysis.resampling import Resampling
 from sim.analysis.series import COLUMNS, Key, Line, series
 from sim.analysis.summary import Tally
 from sim.contracts.arrays import Reference
-from sim.exact import UNKNOWN, Exact, exact
+from sim.exact import Exact, exact
 from sim.experiment import Cell, Experiment
 from sim.laws.counts import CountLaw
 from sim.tables import CONVERGENCE, SUMMARY
@@ -68,27 +68,35 @@ class _Laws:
     """The count law of each bag and size, worked out once for all cells."""
 
     def __init__(self, experiment: Experiment) -> None:
-        self._bags = experiment.bags
+        self._bags, self._models = experiment.bags, experiment.models
         self._known: dict[tuple[str, int], CountLaw | None] = {}
+        self._of_models: dict[tuple[str, str, int], CountLaw | None] = {}
 
     def __call__(self, bag: str, size: int) -> CountLaw | None:
         if (bag, size) not in self._known:
             self._known[bag, size] = self._bags[bag].count_law(size)
         return self._known[bag, size]
 
+    def of_model(self, model: str, key: Key) -> CountLaw | None:
+        """Return the law of the counts of Q that stand beside a bag at a size."""
+        place = (model, key.line.bag, key.size)
+        if place not in self._of_models:
+            bag = self._bags[key.line.bag]
+            self._of_models[place] = self._models[model].count_law(bag, key.size)
+        return self._of_models[place]
+
 
 def exact_values(experiment: Experiment, cell: Cell, key: Key, laws: _Laws) -> Exact:
     """Return the exact values of one cell, in nats."""
     bag = experiment.bags[key.line.bag]
-    if cell.model is None:
-        known = bag.truth(key.size)
-    else:
-        model = experiment.models[cell.model]
-        if model.draws(key.size) is not None:
-            return UNKNOWN
-        known = model.truth(bag, key.size)
     law = laws(key.line.bag, key.size)
-    return exact(law, cell.estimator, Reference.known(known), cell.target)
+    if cell.model is None:
+        return exact(law, cell.estimator, Reference.known(bag.truth(key.size)), cell.target)
+    model = experiment.models[cell.model]
+    if model.drawn(key.size) is None:
+        known = Reference.known(model.truth(bag, key.size))
+        return exact(law, cell.estimator, known, cell.target)
+    return exact(law, cell.estimator, laws.of_model(cell.model, key), cell.target)
 
 
 def _finish_quantiles(tallies: dict[Key, Tally], batches: Batches) -> None:

@@ -24,7 +24,7 @@ def theory(experiment: Experiment, bag: str, cell: Cell, quantity: Quantity) -> 
     if cell.model is None:
         return cell.estimator.theory(quantity, p, p, cell.target)
     model = experiment.models[cell.model]
-    if model.draws(size) is not None:
+    if model.drawn(size) is not None:
         return None
     return cell.estimator.theory(quantity, p, model.truth(known, size), cell.target)
 

@@ -18,6 +18,7 @@ VERBS = {
     "validate": "Check configuration files and name every fault with its place.",
     "status": "Say how far a run has come.",
     "analyze": "Make summary and convergence anew from the trials that are there.",
+    "estimate": "Estimate a divergence from your own counts, by every estimator that applies.",
     "list": "List the kinds of bags, models, learners and estimators.",
     "schema": "Print the JSON Schema of an experiment file, for editors.",
     "init": "Write a small experiment to begin with.",

@@ -34,13 +34,14 @@ inf is infinite, NaN undefined.
 class Reference:
     """What an estimator may know of Q: its probabilities, or only counts drawn from it.
 
-    Exactly one of `probabilities`, shape (K,), and `counts`, shape (trials, K), is given.
-    `colours` is K.
+    Exactly one of `probabilities`, shape (K,), and `counts`, shape (trials, K), is given;
+    beside counts stands `size`, the draws in each row. `colours` is K.
     """
 
     colours: int
     probabilities: Mix | None = None
     counts: Counts | None = None
+    size: Sizes | int = 0
 
     @classmethod
     def known(cls, probabilities: Mix) -> Self:
@@ -50,7 +51,8 @@ class Reference:
     @classmethod
     def counted(cls, counts: Counts) -> Self:
         """Return the reference of one who has only counts from Q, shape (trials, K)."""
-        return cls(colours=counts.shape[-1], counts=counts)
+        size = counts.sum(axis=-1, keepdims=True)
+        return cls(colours=counts.shape[-1], counts=counts, size=size)
 
     @property
     def q(self) -> Mix:
@@ -58,6 +60,20 @@ class Reference:
         if self.probabilities is None:
             raise TypeError("this estimator needs Q's probabilities; only counts are known")
         return self.probabilities
+
+    @property
+    def d(self) -> Counts:
+        """The counts from Q; TypeError where Q itself is known."""
+        if self.counts is None:
+            raise TypeError("this estimator needs counts from Q; its probabilities are known")
+        return self.counts
+
+    def rows(self, picked: slice) -> Reference:
+        """Return what stands beside some of the trials."""
+        if self.counts is None:
+            return self
+        size = np.asarray(self.size)[picked] if np.ndim(self.size) == 2 else self.size
+        return Reference(colours=self.colours, counts=self.counts[picked], size=size)
 
     def gather(self, colour: Colours) -> Reference:
         """Return a known reference picked by colour; K stays what it is."""

@@ -31,6 +31,11 @@ class Component(Value, ABC):
     kind: str
 
     @classmethod
+    def customary(cls) -> tuple[dict[str, Any], ...]:
+        """Return the parameters that it is customarily used with; by default, none."""
+        return ({},)
+
+    @classmethod
     def about(cls) -> str:
         """Return the first line of the docstring."""
         return (inspect.getdoc(cls) or "").partition("\n")[0]

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from sim.asymptotics import PowerLaw, Quantity, counted_kl
 from sim.contracts.arrays import Counts, Mix, Reference, Sizes, Terms, Values
 from sim.contracts.component import Component, Family
-from sim.contracts.estimator import Estimator
+from sim.contracts.estimator import Estimator, in_pieces
 from sim.divergences import Divergence
 
 
 class Learner(Component, ABC):
     """What every learner gives: a distribution for each row of counts."""
 
+    assumes: ClassVar[str] = ""
+    """In a few words, when to believe it."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether it takes a row a millisecond rather than a microsecond."""
+        return False
+
     @abstractmethod
     def fit(self, counts: Counts) -> Mix:
         """Return what is learned from each row; (trials, K) to (trials, K)."""
+
+    def misfit(self, colours: int) -> str | None:
+        """Say why it cannot learn so many colours; None where it can."""
+        return None
 
     def share(self, counts: Counts, size: Sizes | int, colours: int) -> Mix | None:
         """Return each colour's learned probability from its count alone; None if not so.
@@ -55,6 +67,16 @@ class Loss(Estimator):
 
     kind: Literal["loss"] = "loss"
     learner: AnyLearner
+    two_samples: ClassVar[bool] = False
+
+    @property
+    def slow(self) -> bool:
+        """Whether its learner is."""
+        return self.learner.slow
+
+    def misfit(self, colours: int) -> str | None:
+        """Say why its learner cannot learn so many colours."""
+        return self.learner.misfit(colours)
 
     def terms(
         self, counts: Counts, size: Sizes | int, reference: Reference, target: Divergence
@@ -63,6 +85,7 @@ class Loss(Estimator):
         learned = self.learner.share(counts, size, reference.colours)
         return None if learned is None else target.terms(reference.q, learned)
 
+    @in_pieces
     def estimate(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
         """Return D(P‖learned) for each row of counts."""
         return target(reference.q, self.learner.fit(counts))

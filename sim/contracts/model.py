@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import numpy as np
@@ -11,6 +12,7 @@ from sim.checks import Label
 from sim.contracts.arrays import Mix, Reference
 from sim.contracts.bag import Bag
 from sim.contracts.component import Component, Family
+from sim.laws.counts import CountLaw
 
 
 class Model(Component, ABC):
@@ -25,17 +27,28 @@ class Model(Component, ABC):
     def truth(self, bag: Bag, size: int) -> Mix:
         """Return the true Q beside `size` draws of the bag, in its colours' order; (K,)."""
 
-    def misfit(self, bag: Bag) -> str | None:
-        """Say in what the model does not fit the bag's colours; None where it fits."""
+    def misfit(self, bag: Bag, size: int) -> str | None:
+        """Say in what the model does not fit a bag of which `size` balls are drawn at most."""
         return None
 
-    def draws(self, size: int) -> int | None:
+    def drawn(self, size: int) -> int | None:
         """Return how many draws of Q stand against `size` of the bag; None where Q is known."""
         return None
 
-    def reveal(self, bag: Bag, size: int, trials: int, rng: np.random.Generator) -> Reference:
-        """Return what an estimator may know of Q: by default, Q."""
-        return Reference.known(self.truth(bag, size))
+    def reveal(
+        self, bag: Bag, sizes: Sequence[int], trials: int, rng: np.random.Generator
+    ) -> Iterator[Reference]:
+        """Yield what an estimator may know of Q beside each of the ascending sizes.
+
+        By default, Q. Counts of Q are cumulative, like those of a bag; they may be changed by
+        the next step.
+        """
+        for size in sizes:
+            yield Reference.known(self.truth(bag, size))
+
+    def count_law(self, bag: Bag, size: int) -> CountLaw | None:
+        """Return the exact law of the counts of Q, in the bag's order; None where not known."""
+        return None
 
 
 MODELS = Family("models", "model")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, pi, sqrt
 
 import numpy as np
@@ -23,6 +23,10 @@ class CountLaw(ABC):
     @abstractmethod
     def colours(self) -> int:
         """The number of colours, K."""
+
+    @abstractmethod
+    def picked(self, order: Ints) -> CountLaw:
+        """Return the law of the same counts with the colours in this order, shape (K,)."""
 
     @abstractmethod
     def window(self) -> tuple[Ints, Ints]:
@@ -89,6 +93,10 @@ class Multinomial(JointLaw):
         """The number of colours, K."""
         return len(self.p)
 
+    def picked(self, order: Ints) -> Multinomial:
+        """Return the law with the colours in this order."""
+        return replace(self, p=self.p[order])
+
     def window(self) -> tuple[Ints, Ints]:
         """Return each colour's first and last count with any probability."""
         variance = self.n * self.p * (1 - self.p)
@@ -129,6 +137,10 @@ class Hypergeometric(JointLaw):
     def colours(self) -> int:
         """The number of colours, K."""
         return len(self.balls)
+
+    def picked(self, order: Ints) -> Hypergeometric:
+        """Return the law with the colours in this order."""
+        return replace(self, balls=self.balls[order])
 
     @property
     def _share(self) -> tuple[Floats, Floats]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -37,6 +37,10 @@ class Tabulated(CountLaw):
         """The number of colours, K."""
         return len(self.which)
 
+    def picked(self, order: Ints) -> Tabulated:
+        """Return the law with the colours in this order."""
+        return replace(self, which=self.which[order])
+
     @cached_property
     def _ends(self) -> tuple[Ints, Ints]:
         some = self.rows > _NOTHING
@@ -57,6 +61,10 @@ class DirichletMultinomial(Tabulated, JointLaw):
     """Pólya's urn: beta-binomial counts; behind them negative binomial ones, cut off at n."""
 
     shapes: Floats
+
+    def picked(self, order: Ints) -> DirichletMultinomial:
+        """Return the law with the colours in this order."""
+        return replace(self, which=self.which[order], shapes=self.shapes[order])
 
     @property
     def _share(self) -> float:

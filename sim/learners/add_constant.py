@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import PlainValidator, WithJsonSchema
@@ -49,7 +49,13 @@ class AddConstant(ElementwiseLearner):
     """
 
     kind: Literal["add_constant"] = "add_constant"
+    assumes: ClassVar[str] = "n not small beside K, or a truth near uniform"
     amount: Annotated[int | float | str, PlainValidator(_amount), WithJsonSchema(_SCHEMA)]
+
+    @classmethod
+    def customary(cls) -> tuple[dict[str, Any], ...]:
+        """Return the named amounts."""
+        return tuple({"amount": name} for name in _NAMED)
 
     def share(self, counts: Counts, size: Sizes | int, colours: int) -> Mix:
         """Return (c + a)/(n + K a)."""

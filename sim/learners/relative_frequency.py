@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -20,6 +20,7 @@ class RelativeFrequency(ElementwiseLearner):
     """
 
     kind: Literal["relative_frequency"] = "relative_frequency"
+    assumes: ClassVar[str] = "n ≫ K"
 
     def share(self, counts: Counts, size: Sizes | int, colours: int) -> Mix:
         """Return c/n."""

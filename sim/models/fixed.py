@@ -27,6 +27,6 @@ class Fixed(Model):
         """Return the given proportions in the order of the bag's colours."""
         return aligned(self.balls, bag.colours)
 
-    def misfit(self, bag: Bag) -> str | None:
+    def misfit(self, bag: Bag, size: int) -> str | None:
         """Name a colour that only one of the two has."""
         return misfit(self.balls.colours, bag.colours)

@@ -1,4 +1,4 @@
-"""Exact mean, sd and chance of infinity of an estimate; nothing here is drawn.
+"""Exact values where Q is known; nothing here is drawn.
 
 Up to two colours every outcome is listed. Beyond, an additive estimator T = Σ g_k(c_k) is
 taken apart: its mean needs only the law of each count, its variance the generating function
@@ -7,54 +7,27 @@ of independent counts given their sum (see `CountLaw`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim.contracts.arrays import Reference
 from sim.contracts.estimator import Estimator
 from sim.divergences import Divergence
+from sim.exact.values import UNKNOWN, Exact, Floats, Support, moments, share_lost
 from sim.laws.counts import CountLaw, JointLaw
 from sim.laws.pmf import MOST_WORK
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+_MOST_SLOW = 300
 
 
-@dataclass(frozen=True)
-class Exact:
-    """Exact values in nats; mean and sd over finite estimates; None where not known."""
-
-    mean: float | None = None
-    sd: float | None = None
-    p_infinite: float | None = None
-
-
-UNKNOWN = Exact()
-
-
-def exact(
-    law: CountLaw | None, estimator: Estimator, reference: Reference, target: Divergence
+def one_sample(
+    law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence
 ) -> Exact:
-    """Return what is exactly known of an estimate of counts with this law, Q known.
-
-    Nothing is, of an estimator that raises on counts which may come.
-    """
-    if law is None or reference.probabilities is None:
-        return UNKNOWN
-    with np.errstate(all="ignore"):
-        try:
-            return _exact(law, estimator, reference, target)
-        except Exception:  # anybody's estimator: its failures are rows among the trials
-            return UNKNOWN
-
-
-def _exact(law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence) -> Exact:
+    """Return what is exactly known of an estimate of counts with this law, Q known."""
     if law.colours <= 2:
         return _listed(law, estimator, reference, target)
-    support = _Support.of(*law.window())
+    support = Support.of(*law.window())
     if support is None:
         return UNKNOWN
     terms = _terms(support, law, estimator, reference, target)
@@ -72,52 +45,17 @@ def _exact(law: CountLaw, estimator: Estimator, reference: Reference, target: Di
 
 def _listed(law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence) -> Exact:
     low, high = law.window()
-    if high[0] - low[0] > MOST_WORK:
+    if high[0] - low[0] > (_MOST_SLOW if estimator.slow else MOST_WORK):
         return UNKNOWN
     first = np.arange(low[0], high[0] + 1)
     counts = np.stack([first, law.size - first][: law.colours], axis=1)
     weights = law.pmf(np.zeros_like(first), first)
     values = estimator.estimate(counts, reference, target)
-    return _moments(values, weights / weights.sum())
-
-
-def _moments(values: Floats, weights: Floats) -> Exact:
-    if np.isnan(values[weights > 0]).any():
-        return UNKNOWN
-    finite = np.isfinite(values)
-    p_infinite = float(weights[~finite].sum())
-    if not weights[finite].any():
-        return Exact(p_infinite=1.0)
-    values, weights = values[finite], weights[finite] / weights[finite].sum()
-    mean = float(np.sum(weights * values))
-    return Exact(mean, sqrt(np.sum(weights * (values - mean) ** 2)), p_infinite)
-
-
-@dataclass(frozen=True, eq=False)
-class _Support:
-    """Every colour's possible counts, one after the other in flat arrays."""
-
-    colour: Ints
-    count: Ints
-    starts: Ints
-
-    @classmethod
-    def of(cls, low: Ints, high: Ints) -> _Support | None:
-        """Return the counts low … high of each colour; None where they are too many."""
-        width = high - low + 1
-        if int(width.sum()) > MOST_WORK:
-            return None
-        starts = np.cumsum(width) - width
-        colour = np.repeat(np.arange(len(width)), width)
-        return cls(colour, np.arange(len(colour)) - starts[colour] + low[colour], starts)
-
-    def sums(self, values: NDArray[np.complex128]) -> NDArray[np.complex128]:
-        """Return the sum over each colour's counts; (support, points) to (K, points)."""
-        return np.asarray(np.add.reduceat(values, self.starts, axis=0))
+    return moments(values, weights / weights.sum())
 
 
 def _terms(
-    support: _Support,
+    support: Support,
     law: CountLaw,
     estimator: Estimator,
     reference: Reference,
@@ -139,7 +77,7 @@ def _transformed(
     """
     low, high = law.free_window()
     # no count is above n: what the independent ones do there would only be rounded away
-    support = _Support.of(low, np.minimum(high, law.size))
+    support = Support.of(low, np.minimum(high, law.size))
     if support is None:
         return UNKNOWN
     terms = _terms(support, law, estimator, reference, target)
@@ -166,10 +104,10 @@ def _transformed(
     variance = square - mean**2
     # rounding leaves about 1e-16 of the parts' own squares: less than this is not known
     sd = sqrt(variance) if variance > 1e-8 * float(columns[3].sum()) else None
-    return Exact(shift + mean, sd, 0.0 if finite.all() else max(0.0, 1 - some * scale))
+    return Exact(shift + mean, sd, share_lost(finite.all(), some * scale))
 
 
-def _tilted(support: _Support, chance: Floats, n: int) -> tuple[Floats, float, float] | None:
+def _tilted(support: Support, chance: Floats, n: int) -> tuple[Floats, float, float] | None:
     """Return chances e^{tx} P(x)/Z with a sum near n, what that takes off, and its variance.
 
     Given the sum the law is the same for any t; with infinite terms left out, t = 0 may put n
@@ -200,7 +138,7 @@ def _tilted(support: _Support, chance: Floats, n: int) -> tuple[Floats, float, f
     return tilted, scale, variance
 
 
-def _centred(support: _Support, chance: Floats, g: Floats, n: int) -> tuple[Floats, float]:
+def _centred(support: Support, chance: Floats, g: Floats, n: int) -> tuple[Floats, float]:
     """Return g less each colour's mean and a slope common to all, and what that takes off T.
 
     The counts sum to n, so a slope common to all colours is a constant in T; without it the
@@ -217,7 +155,7 @@ def _centred(support: _Support, chance: Floats, g: Floats, n: int) -> tuple[Floa
 
 
 def _partial(
-    support: _Support,
+    support: Support,
     columns: tuple[Floats, Floats, Floats, Floats],
     n: int,
     grid: tuple[Floats, Floats],
