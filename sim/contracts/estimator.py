@@ -144,18 +144,18 @@ class EntropyEstimator(Estimator, ABC):
         if reference.counts is None and self.one_sample:
             with np.errstate(divide="ignore"):
                 surprise = -np.log(reference.q)
-            own, plain = (lambda _: surprise), bool(np.isfinite(surprise).all())
+            own = lambda _: surprise  # noqa: E731
         else:
             of_q = partial(self.surprise, colours=reference.colours)
-            own, plain = Lookup(of_q, reference.d, reference.size), False
+            own = Lookup(of_q, reference.d, reference.size)
 
         def part(rows: slice) -> Terms:
             sizes = np.asarray(size)[rows] if np.ndim(size) == 2 else size
             share = self.share(counts[rows], sizes, reference.colours)
-            if plain:
-                return np.asarray(share * own(rows))
             with np.errstate(invalid="ignore"):
-                return np.where(share == 0, 0.0, share * own(rows))
+                product = share * own(rows)
+            # a colour without a share adds nothing, whatever its surprise
+            return np.where(share == 0, 0.0, product) if np.isnan(product).any() else product
 
         return part
 

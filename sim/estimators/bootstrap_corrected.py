@@ -53,7 +53,7 @@ def _by_sum(n: float) -> Terms:
     """Return E[(k/n) ln(k/c)] for c = 0, 1, … below n and _LARGE, by the sum over k."""
     c = np.arange(min(n, _LARGE))[:, np.newaxis]
     k = np.arange(1.0, min(n, _LARGE + 20 * _LARGE**0.5) + 1)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         chance = binomial_pmf(k, np.asarray(n), c / n, 1 - c / n)
         terms = np.where(chance > 0, chance * k / n * np.log(k / c), 0.0)
     return np.asarray(terms.sum(axis=1))
