@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import sys
-from statistics import median
 from time import perf_counter
 
 import numpy as np
+import pandas as pd
 
 from sim.contracts.arrays import Reference
 from sim.contracts.estimator import ESTIMATORS, Estimator
@@ -41,35 +41,43 @@ def counts(size: int, trials: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(rng.multinomial(size, p / p.sum(), trials) for _ in range(2))
 
 
-def cost(estimator: Estimator, c: np.ndarray, q: Reference, repeats: int) -> float:
-    """Return nanoseconds a count: the median of some runs after one to warm up."""
+def cost(estimator: Estimator, c: np.ndarray, q: Reference) -> float:
+    """Return nanoseconds a count of one run."""
     rows = slice(8 if estimator.slow else len(c))
-    c, q, times = c[rows], q.rows(rows), []
-    for _ in range(repeats + 1):
-        begin = perf_counter()
-        with np.errstate(all="ignore"):
-            estimator.estimate(c, q, KL)
-        times.append((perf_counter() - begin) * 1e9 / c.size)
-    return median(times[1:])
+    c, q = c[rows], q.rows(rows)
+    begin = perf_counter()
+    with np.errstate(all="ignore"):
+        estimator.estimate(c, q, KL)
+    return (perf_counter() - begin) * 1e9 / c.size
+
+
+def rounds(every: dict[str, Estimator], c: np.ndarray, q: Reference, number: int) -> pd.DataFrame:
+    """Return the costs, a row for each round in which every estimator ran once."""
+    found = [{name: cost(e, c, q) for name, e in every.items()} for _ in range(number + 1)]
+    return pd.DataFrame(found[1:])  # the first warms up
 
 
 def main(quick: bool) -> None:
-    trials, repeats = (64, 1) if quick else (1000, 7)
-    print(f"K = {COLOURS}, Zipf; ns a count, and times the plug-in alone")
+    trials, number = (64, 1) if quick else (4096, 7)  # a block of 1000 colours
+    print(f"K = {COLOURS}, Zipf, {number} rounds: medians; ns a count, and times the plug-in alone")
     for size in (1000,) if quick else (1000, 100_000):
         c, d = counts(size, trials)
         for form in FORMS:
             q = Reference.known(np.full(COLOURS, 1 / COLOURS))
             if form == "Q counted":
                 q = Reference.counted(d)
-            every = {kind: (e, cost(e, c, q, repeats)) for kind, e in shelf(form).items()}
-            alone = every["plug_in"][1]
-            together = sum(ns for e, ns in every.values() if not e.slow)
-            print(f"\nn = {size:,}, {form}: all but the slow {together / alone:.2f} × plug_in")
-            extra = {name: (e, cost(e, c, q, repeats)) for name, e in learners().items()}
-            for name, (e, ns) in sorted({**every, **extra}.items()):
-                slow = " (slow)" if e.slow else ""
-                print(f"  {name:32}{ns:10,.1f}{ns / alone:10.2f}{slow}")
+            own = shelf(form)
+            every = {**own, **learners()}
+            table = rounds(every, c, q, number)
+            fast = [name for name, e in own.items() if not e.slow]
+            together = (table[fast].sum(axis=1) / table["plug_in"]).sort_values()
+            low, high = together.iloc[0], together.iloc[-1]
+            print(f"\nn = {size:,}, {form}: all but the slow together")
+            print(f"  {together.median():.2f} × plug_in (from {low:.2f} to {high:.2f})")
+            for name, e in sorted(every.items()):
+                ns, slow = table[name].median(), " (slow)" if e.slow else ""
+                ratio = (table[name] / table["plug_in"]).median()
+                print(f"  {name:32}{ns:10,.1f}{ratio:10.2f}{slow}")
 
 
 if __name__ == "__main__":

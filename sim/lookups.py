@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_PIECE = 2**15
+_PIECE = 2**14
 """Numbers worked on at once: a few arrays of them stay in a core's own cache."""
 
 
@@ -41,6 +41,6 @@ class Lookup:
     def __call__(self, rows: slice) -> Floats:
         """Return the values of these rows."""
         if self._table is not None:
-            return np.asarray(self._table.take(self._counts[rows]))
+            return np.asarray(self._table.take(self._counts[rows], mode="clip"))
         sizes = self._sizes if self._sizes.ndim < 2 else self._sizes[rows]
         return self._function(self._counts[rows].astype(np.float64), sizes)

@@ -157,3 +157,10 @@ def test_the_quick_benchmark_of_bags_prints_a_ratio_for_each(module, rows):
     ratios = [line.split("|")[-2] for line in done.stdout.splitlines()[2:]]
     assert len(ratios) == rows
     assert all(float(ratio) > 0 for ratio in ratios)
+
+
+def test_the_quick_benchmark_of_estimators_says_what_they_cost_together():
+    done = python("-m", "benchmarks.estimators", "--quick")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("× plug_in (from") == 2
+    assert "nsb" in done.stdout
