@@ -13,6 +13,9 @@ Ints = NDArray[np.int64]
 _PIECE = 2**14
 """Numbers worked on at once: a few arrays of them stay in a core's own cache."""
 
+_SPARE = 64
+"""So many times fewer entries are worked out unasked rather than looked for the largest."""
+
 
 def pieces(shape: tuple[int, ...]) -> Iterator[slice]:
     """Yield the rows of a table, (trials, K), in pieces that stay in the cache; one at least."""
@@ -34,9 +37,18 @@ class Lookup:
         self._function, self._counts = function, counts
         self._sizes = np.asarray(size, dtype=np.float64)
         self._table: Floats | None = None
-        most = int(counts.max(initial=0))
-        if most < counts.size and np.ptp(self._sizes) == 0:
+        if not counts.size or np.ptp(self._sizes) > 0:
+            return
+        most = int(self._sizes.flat[0])  # no count is above its row's size
+        if most * _SPARE > counts.size:
+            most = int(counts.max())
+        if most < counts.size:
             self._table = function(np.arange(most + 1.0), self._sizes.ravel()[:1])
+
+    @property
+    def finite(self) -> bool:
+        """Whether all values are known to be finite."""
+        return self._table is not None and bool(np.isfinite(self._table).all())
 
     def __call__(self, rows: slice) -> Floats:
         """Return the values of these rows."""

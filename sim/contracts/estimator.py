@@ -144,18 +144,20 @@ class EntropyEstimator(Estimator, ABC):
         if reference.counts is None and self.one_sample:
             with np.errstate(divide="ignore"):
                 surprise = -np.log(reference.q)
-            own = lambda _: surprise  # noqa: E731
+            own, finite = (lambda _: surprise), bool(np.isfinite(surprise).all())
         else:
             of_q = partial(self.surprise, colours=reference.colours)
             own = Lookup(of_q, reference.d, reference.size)
+            finite = own.finite
 
         def part(rows: slice) -> Terms:
             sizes = np.asarray(size)[rows] if np.ndim(size) == 2 else size
             share = self.share(counts[rows], sizes, reference.colours)
             with np.errstate(invalid="ignore"):
                 product = share * own(rows)
-            # a colour without a share adds nothing, whatever its surprise
-            return np.where(share == 0, 0.0, product) if np.isnan(product).any() else product
+            if finite or not np.isnan(product).any():
+                return np.asarray(product)
+            return np.where(share == 0, 0.0, product)  # whatever the surprise
 
         return part
 
