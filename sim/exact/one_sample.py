@@ -14,7 +14,7 @@ import numpy as np
 from sim.contracts.arrays import Reference
 from sim.contracts.estimator import Estimator
 from sim.divergences import Divergence
-from sim.exact.values import UNKNOWN, Exact, Floats, Support, moments, share_lost
+from sim.exact.values import UNKNOWN, Exact, Floats, Support, moments
 from sim.laws.counts import CountLaw, JointLaw
 from sim.laws.pmf import MOST_WORK
 
@@ -104,7 +104,7 @@ def _transformed(
     variance = square - mean**2
     # rounding leaves about 1e-16 of the parts' own squares: less than this is not known
     sd = sqrt(variance) if variance > 1e-8 * float(columns[3].sum()) else None
-    return Exact(shift + mean, sd, share_lost(finite.all(), some * scale))
+    return Exact(shift + mean, sd, 0.0 if finite.all() else max(0.0, 1 - some * scale))
 
 
 def _tilted(support: Support, chance: Floats, n: int) -> tuple[Floats, float, float] | None:

@@ -16,13 +16,14 @@ from sim.contracts.arrays import Reference
 from sim.contracts.estimator import Estimator
 from sim.divergences import Divergence
 from sim.exact.crosses import Complex, Cross, Term
-from sim.exact.values import UNKNOWN, Exact, Floats, Ints, Support, moments, share_lost
+from sim.exact.values import UNKNOWN, Exact, Floats, Ints, Support, moments
 from sim.laws.counts import CountLaw, JointLaw
 from sim.laws.pmf import MOST_WORK
 
 _MOST_LISTED = 2_000_000
 _MOST_SLOW = 300
 _LEAST_FINITE = 1e-4
+_RESOLVED = 1e-12  # a smaller chance, as 1 less another, would be rounding
 _TOGETHER = 2**20
 
 
@@ -165,7 +166,11 @@ def _given_finite(law: CountLaw, second: CountLaw, term: Term, separable: bool) 
     mean = None
     if separable and kept > _LEAST_FINITE:
         mean = float((some * mean_of).sum().real / some.sum().real)
-    return Exact(mean, None, share_lost(False, kept))
+    return Exact(mean, None, _lost(kept))
+
+
+def _lost(kept: float) -> float | None:
+    return 1 - kept if 1 - kept > _RESOLVED else None
 
 
 def _free_support(law: JointLaw) -> Support | None:

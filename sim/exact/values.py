@@ -14,8 +14,6 @@ from sim.laws.pmf import MOST_WORK
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_RESOLVED = 1e-12
-
 
 @dataclass(frozen=True)
 class Exact:
@@ -40,13 +38,6 @@ def moments(values: Floats, weights: Floats) -> Exact:
     values, weights = values[finite], weights[finite] / weights[finite].sum()
     mean = float(np.sum(weights * values))
     return Exact(mean, sqrt(np.sum(weights * (values - mean) ** 2)), p_infinite)
-
-
-def share_lost(nothing: bool | np.bool_, kept: float) -> float | None:
-    """Return 1 − kept; None where rounding would leave fewer than 4 digits of it."""
-    if nothing:
-        return 0.0
-    return 1 - kept if 1 - kept > _RESOLVED else None
 
 
 @dataclass(frozen=True, eq=False)
