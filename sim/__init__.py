@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Experiment", "Results", "estimate", "load", "open_results", "run"]
+__all__ = ["Experiment", "Results", "estimate", "extend", "load", "open_results", "run"]
 
 _HOMES = {"Experiment": "sim.experiment", "estimate": "sim.own_counts"}
 

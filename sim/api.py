@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import platform
 import time
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +13,24 @@ import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from sim.analysis.analyze import analyze
-from sim.canary import canary
+from sim.analysis.best import best
 from sim.config import reading
 from sim.contracts.bag import TimedBag
 from sim.engines import Engine, EngineName
 from sim.experiment import Experiment
-from sim.loop import Progress, complete
-from sim.store.directory import DifferentExperiment, Directory, NoResults, differences
-from sim.tables import TRIALS
+from sim.loop.admission import admit, admit_extension, expect_result, experiment_there
+from sim.loop.complete import Progress, complete
+from sim.loop.records import blocks, facts, stopped
+from sim.loop.stopping import precisions
+from sim.store import coverage
+from sim.store.directory import Directory, NoResults
+from sim.tables import BEST, TRIALS
 from sim.trials import trace_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_PACKAGES = ("klsim", "numpy", "scipy", "pyarrow", "pandas", "pydantic")
+_ANALYZED = ("summary", "convergence", "comparison")
 
 load = reading.load
 
@@ -42,10 +44,19 @@ class Results:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment, as resolved when it was run."""
-        return _stored(Directory(self.path))
+        return experiment_there(Directory(self.path))
+
+    @property
+    def stop(self) -> dict[str, Any] | None:
+        """Why each bag ended, where `stop` stands; None until it was finished by that rule.
+
+        Beside the rule, `bags`: for each `trials`, whether it was `reached`, and the largest
+        `bias_mcse` and `where` it is.
+        """
+        return stopped(Directory(self.path).run_facts(), self.experiment)
 
     def table(self, name: str) -> pa.Table:
-        """Return `summary`, `convergence` or `trace` as an Arrow table; nulls are nulls."""
+        """Return a table, such as `summary` or `trace`, as an Arrow table; nulls are nulls."""
         return Directory(self.path).table(name)
 
     @property
@@ -54,13 +65,27 @@ class Results:
         return self.table("trace").to_pandas()
 
     def rows(self) -> dict[str, list[dict[str, Any]]]:
-        """Return `summary` and `convergence` as plain rows, None for null."""
-        return {name: self.table(name).to_pylist() for name in ("summary", "convergence")}
+        """Return `summary`, `convergence` and `comparison` as plain rows, None for null."""
+        return {name: self.table(name).to_pylist() for name in _ANALYZED}
+
+    def report(self) -> dict[str, Any]:
+        """Return what there is to tell of a run, its tables with it, as plain data."""
+        experiment, stop = self.experiment, self.stop
+        return {
+            "name": experiment.name,
+            "results": str(self.path),
+            "digest": experiment.digest,
+            "trials": experiment.trials,
+            "unit": experiment.unit,
+            "level": experiment.level,
+            **({} if stop is None else {"stop": stop}),
+            **self.rows(),
+        }
 
     @property
     def trials(self) -> pd.DataFrame:
         """Every estimate: a row for each cell, size and trial. As large as the run was."""
-        parts = Directory(self.path).parts(self.experiment)
+        parts = coverage.parts(Directory(self.path), self.experiment)
         tables = [TRIALS.empty_table(), *parts.read()]
         return pa.concat_tables(tables, promote_options="default").to_pandas()
 
@@ -73,6 +98,17 @@ class Results:
     def convergence(self) -> pd.DataFrame:
         """How bias, sd and rmse fall with the size, beside what theory says."""
         return self.table("convergence").to_pandas()
+
+    @property
+    def comparison(self) -> pd.DataFrame:
+        """Estimators on the same draws, pair by pair: differences, ratios, where they cross."""
+        return self.table("comparison").to_pandas()
+
+    def best(self) -> pd.DataFrame:
+        """Which estimator has the smallest error at each size, and which may rival it."""
+        rows = self.rows()
+        found = list(best(rows["comparison"], rows["summary"]))
+        return pa.Table.from_pylist(found, BEST).to_pandas()
 
 
 def run(
@@ -91,18 +127,52 @@ def run(
     is at work, BlockFailed where a block cannot be computed.
     """
     directory = Directory(Path(out) / experiment.name)
-    started = time.monotonic()
     with directory.locked(), threadpool_limits(1):
-        _prepare(directory, experiment, fresh)
-        directory.log("run", digest=experiment.digest, trials=experiment.trials, pid=os.getpid())
-        computed = complete(experiment, directory, Engine(engine, workers), progress)
-        drawn = time.monotonic()
-        _analyze(directory, experiment)
-        ended = time.monotonic()
-        timings = {"trials": drawn - started, "analysis": ended - drawn}
-        directory.save_run(_facts(experiment, computed, timings))
-        directory.log("done", computed=computed, seconds=round(ended - started, 3))
+        admit(directory, experiment, fresh=fresh)
+        _carry_out("run", experiment, directory, Engine(engine, workers), progress)
     return Results(directory.path)
+
+
+def extend(
+    experiment: Experiment,
+    *,
+    out: str | Path = "results",
+    workers: int = 1,
+    engine: EngineName = "auto",
+    progress: Progress = lambda done, total: None,
+) -> Results:
+    """Add to the results in `out/<name>` what a larger experiment asks for beyond them.
+
+    It may have more trials, sizes beyond the largest, more bags, models, targets, estimators
+    and learners. What is there is not computed again, and every row stays as it is; the tables
+    are those of one run of the larger experiment. Raises NoResults where no run was there,
+    DifferentExperiment where what is there would change, and what `run` raises.
+    """
+    directory = Directory(Path(out) / experiment.name)
+    expect_result(directory)
+    with directory.locked(), threadpool_limits(1):
+        admit_extension(directory, experiment)
+        _carry_out("extend", experiment, directory, Engine(engine, workers), progress)
+    return Results(directory.path)
+
+
+def _carry_out(
+    verb: str, experiment: Experiment, directory: Directory, engine: Engine, progress: Progress
+) -> None:
+    """Compute what is missing and analyze all that is there."""
+    started = time.monotonic()
+    directory.log(verb, digest=experiment.digest, trials=experiment.trials, pid=os.getpid())
+    judges = precisions(experiment)
+    computed = complete(experiment, directory, engine, progress, judges)
+    drawn = time.monotonic()
+    ends = {bag: judge.facts() for bag, judge in judges.items()}
+    if ends:
+        directory.log("stop", bags=ends)
+    _analyze(directory, experiment)
+    ended = time.monotonic()
+    timings = {"trials": drawn - started, "analysis": ended - drawn}
+    directory.save_run(facts(experiment, computed, ends, timings))
+    directory.log("done", computed=computed, seconds=round(ended - started, 3))
 
 
 def trace(path: str | Path, trials: int) -> Results:
@@ -144,58 +214,32 @@ def open_results(path: str | Path) -> Results:
 
 
 def status(path: str | Path) -> dict[str, Any]:
-    """Return how far a run has come: for each bag the blocks done and the blocks in all."""
-    experiment = open_results(path).experiment
-    directory = Directory(Path(path))
+    """Return how far a run has come: for each bag the blocks done and the blocks in all.
+
+    Where `stop` stands, the blocks in all are the most that there may be until the run is done,
+    and `used` is there too: how many trials each bag needed, None before.
+    """
+    results = open_results(path)
+    experiment, directory = results.experiment, Directory(results.path)
+    stop = results.stop
+    used = None if stop is None else {bag: end["trials"] for bag, end in stop["bags"].items()}
     bags = {
-        bag: (directory.stored(experiment, bag), experiment.blocks(bag)) for bag in experiment.bags
+        bag: (coverage.stored(directory, experiment, bag), blocks(experiment, bag, used))
+        for bag in experiment.bags
     }
     return {
         "name": experiment.name,
         "trials": experiment.trials,
         "bags": bags,
-        "complete": all(done == blocks for done, blocks in bags.values()),
+        "complete": (experiment.stop is None or used is not None)
+        and all(done == most for done, most in bags.values()),
         "summary": (directory.path / "summary.parquet").exists(),
         "in_use": directory.in_use(),
+        **({} if experiment.stop is None else {"used": used}),
     }
-
-
-def _stored(directory: Directory) -> Experiment:
-    text = directory.experiment_text() or ""
-    return reading.read(text, str(directory.path / "experiment.yaml"))
-
-
-def _prepare(directory: Directory, experiment: Experiment, fresh: bool) -> None:
-    if directory.foreign():
-        raise DifferentExperiment(
-            f"{directory.path} holds files that no run wrote; choose another --out"
-        )
-    if fresh:
-        directory.clear()
-    elif directory.experiment_text() is not None:
-        lines = differences(_stored(directory), experiment)
-        if lines:
-            listed = "\n".join(f"  {line}" for line in lines)
-            raise DifferentExperiment(
-                f"{directory.path} holds a different experiment:\n{listed}\n"
-                "start again with --fresh, or choose another name or --out"
-            )
-    directory.save_experiment(reading.dump(experiment))
 
 
 def _analyze(directory: Directory, experiment: Experiment) -> None:
-    tables = analyze(experiment, directory.parts(experiment))
-    directory.save_table("summary", tables.summary)
-    directory.save_table("convergence", tables.convergence)
-
-
-def _facts(experiment: Experiment, computed: int, timings: dict[str, float]) -> dict[str, Any]:
-    return {
-        "digest": experiment.digest,
-        "canary": canary(),
-        "versions": {name: version(name) for name in _PACKAGES},
-        "python": platform.python_version(),
-        "blocks": sum(experiment.blocks(bag) for bag in experiment.bags),
-        "computed": computed,
-        "seconds": {name: round(value, 3) for name, value in timings.items()},
-    }
+    tables = analyze(experiment, coverage.parts(directory, experiment))
+    for name in _ANALYZED:
+        directory.save_table(name, getattr(tables, name))

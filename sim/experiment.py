@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Self, cast
@@ -12,12 +12,14 @@ from typing import Annotated, Any, Self, cast
 import numpy as np
 from pydantic import Field, model_validator
 
-from sim.checks import WHOLE, FolderName, Label, Text, Value, guess, placed
+from sim.checks import WHOLE, FolderName, Label, Text, Value, placed
+from sim.consistency import faults, interval_misfit, meets, reads, serves
 from sim.contracts.bag import AnyBag, Bag
-from sim.contracts.estimator import ESTIMATORS, AnyEstimator, Estimator
-from sim.contracts.learner import AnyLearner, Loss
+from sim.contracts.estimator import ESTIMATORS, AnyEstimator, Estimator, Loss
+from sim.contracts.interval import Interval
+from sim.contracts.learner import AnyLearner
 from sim.contracts.model import MODELS, AnyModel, Model
-from sim.divergences import KL_LOSS, NAMES, Divergence, Unit, divergence
+from sim.divergences import KL_LOSS, Divergence, Unit, divergence
 from sim.sizes import Sizes
 from sim.targets import Target
 
@@ -27,10 +29,9 @@ STREAM_VERSION = 1
 MOST_CELLS = 100_000
 """Beyond that even a list of what is to be drawn takes long."""
 
+MOST_TRIALS = 10**12
+
 _BLOCK_BYTES = 64 * 2**20
-
-
-_Fault = tuple[tuple[str | int, ...], str]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,14 @@ class Cell:
     target: Divergence
     label: str
     estimator: Estimator
+    interval: Interval | None = None
+
+
+class Stop(Value):
+    """When a bag has had trials enough: every bias known to `bias_mcse`, or `max_trials`."""
+
+    bias_mcse: float = Field(gt=0, description="in the experiment's unit")
+    max_trials: Annotated[int, Field(ge=1, le=MOST_TRIALS), WHOLE]
 
 
 class Experiment(Value):
@@ -52,9 +61,10 @@ class Experiment(Value):
     name: FolderName = Field(description="the folder of the results")
     about: Text = ""
     seed: Annotated[int, Field(ge=0, lt=2**128), WHOLE]
-    trials: Annotated[int, Field(ge=1, le=10**12), WHOLE]
+    trials: Annotated[int, Field(ge=1, le=MOST_TRIALS), WHOLE]
     sizes: Sizes
     unit: Unit = "nats"
+    level: float = Field(default=0.95, gt=0, lt=1, description="of intervals")
     bags: dict[Label, AnyBag] = Field(min_length=1)
     models: dict[Label, AnyModel] = Field(
         default_factory=lambda: {"itself": cast(Model, MODELS.build({"kind": "itself"}))}
@@ -64,6 +74,7 @@ class Experiment(Value):
         default_factory=lambda: {"counting": cast(Estimator, ESTIMATORS.build({"kind": "plug_in"}))}
     )
     learners: dict[Label, AnyLearner] = Field(default_factory=dict)
+    stop: Stop | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -72,95 +83,12 @@ class Experiment(Value):
         if number > MOST_CELLS:
             fault = f"expected at most {MOST_CELLS} cells (bag, model, target, estimator)"
             placed([((), f"{fault}; got {number}")], self.name)
-        faults = (self._bag_faults(), self._filter_faults(), self._target_faults())
-        placed([fault for family in faults for fault in family], self.name)
-        placed([*self._pair_faults(), *self._colour_faults()], self.name)
+        if self.stop is not None and self.stop.max_trials < self.trials:
+            fault = f"expected at least `trials`, {self.trials}; got {self.stop.max_trials}"
+            placed([(("stop", "max_trials"), fault)], self.name)
+        for step in faults(self):
+            placed(step, self.name)
         return self
-
-    def _bag_faults(self) -> Iterator[_Fault]:
-        for label, bag in self.bags.items():
-            most = self.sizes_of(label)[-1]
-            if bag.limit is not None and most > bag.limit:
-                own = ("bags", label, "sizes") if bag.sizes else ("bags", label)
-                mend = "" if bag.sizes else "; give the bag `sizes:` of its own"
-                yield own, f"size {most} is beyond the bag's limit of {bag.limit} draws{mend}"
-        for name, model in self.models.items():
-            for label, bag in self.bags.items():
-                met = _meets(model.bags, label)
-                fault = model.misfit(bag, self.sizes_of(label)[-1]) if met else None
-                mend = f"; it meets bag {label!r}: fit it, or list `bags:` without that one"
-                if fault:
-                    yield ("models", name), fault + mend
-
-    def _filter_faults(self) -> Iterator[_Fault]:
-        filters = [("models", label, "bags", m.bags) for label, m in self.models.items()]
-        for label, e in self.estimators.items():
-            named = (("bags", e.bags), ("models", e.models), ("targets", e.targets))
-            filters += [("estimators", label, key, names) for key, names in named]
-        known: dict[str, Collection[str]] = {
-            "bags": self.bags,
-            "models": self.models,
-            "targets": self.targets,
-        }
-        for family, label, key, names in filters:
-            for place, name in enumerate(names or ()):
-                if name not in known[key]:
-                    near = guess(name, known[key])
-                    fault = f"this experiment has none called {name!r}{near}"
-                    yield (family, label, key, place), fault
-
-    def _target_faults(self) -> Iterator[_Fault]:
-        if not self.estimators:
-            if not self.learners:
-                yield ("estimators",), "expected at least one estimator or learner; got none"
-            return
-        for place, target in enumerate(self.targets):
-            if target in self.targets[:place]:
-                yield ("targets", place), f"{target} is listed twice"
-            if not any(_serves(e, target) for e in self.estimators.values()):
-                kinds = [k for k in ESTIMATORS.kinds() if _kind_serves(k, target)]
-                fault = f"no estimator here serves {target}; those that do: {', '.join(kinds)}"
-                yield ("targets", place), fault
-        for label, estimator in self.estimators.items():
-            if not any(_serves(estimator, target) for target in self.targets):
-                served = ", ".join(sorted(estimator.serves or NAMES))
-                fault = f"it serves none of this experiment's targets; it serves: {served}"
-                yield ("estimators", label), fault
-
-    def _pair_faults(self) -> Iterator[_Fault]:
-        faults = [fault for label in self.estimators for fault in self._reading_faults(label)]
-        yield from faults
-        asked = self.models if "models" in self.model_fields_set and self.estimators else {}
-        for name, model in asked.items():
-            every = self.estimators.values()
-            if not faults and not any(_reads(e, model) for e in every):
-                yield ("models", name), "no estimator here reads what it shows of Q"
-
-    def _reading_faults(self, label: str) -> Iterator[_Fault]:
-        estimator = self.estimators[label]
-        able = [name for name, model in self.models.items() if _reads(estimator, model)]
-        form = "reads Q through counts only, as the model `drawn` shows it"
-        if estimator.one_sample:
-            form = "reads a known Q only"
-        for place, name in enumerate(estimator.models or ()):
-            if name not in able:
-                yield ("estimators", label, "models", place), f"{estimator.kind} {form}"
-        if self.models and not able:
-            yield ("estimators", label), f"{estimator.kind} {form}; no model here does"
-
-    def _colour_faults(self) -> Iterator[_Fault]:
-        for label, bag in self.bags.items():
-            for name, estimator in self.estimators.items():
-                fault = (
-                    estimator.misfit(len(bag.colours)) if _meets(estimator.bags, label) else None
-                )
-                if fault:
-                    mend = f"; it meets bag {label!r}: list `bags:` without that one"
-                    yield ("estimators", name), fault + mend
-            for name, learner in self.learners.items():
-                fault = learner.misfit(len(bag.colours))
-                if fault:
-                    yield ("learners", name), f"{fault}; it meets bag {label!r}"
 
     def sizes_of(self, bag: str) -> tuple[int, ...]:
         """Return the sizes at which a bag is counted, ascending."""
@@ -169,21 +97,32 @@ class Experiment(Value):
     def cells(self, bag: str) -> tuple[Cell, ...]:
         """Return what is estimated from each count of a bag, in the order of the tables."""
         cells = [
-            Cell(model, cast(Divergence, divergence(target)), label, estimator)
+            self._cell(bag, model, target, label)
             for model, known in self.models.items()
             for target in self.targets
             for label, estimator in self.estimators.items()
-            if _meets(known.bags, bag)
-            and _meets(estimator.bags, bag)
-            and _meets(estimator.models, model)
-            and _serves(estimator, target)
-            and _reads(estimator, known)
+            if meets(known.bags, bag)
+            and meets(estimator.bags, bag)
+            and meets(estimator.models, model)
+            and serves(estimator, target)
+            and reads(estimator, known)
         ]
         losses = [
             Cell(None, KL_LOSS, label, Loss(learner=learner))
             for label, learner in self.learners.items()
         ]
         return (*cells, *losses)
+
+    def _cell(self, bag: str, model: str, target: str, label: str) -> Cell:
+        estimator = self.estimators[label]
+        fault = interval_misfit(estimator, target, self.bags[bag], self.models[model])
+        interval = None if fault else estimator.interval
+        return Cell(model, cast(Divergence, divergence(target)), label, estimator, interval)
+
+    @property
+    def most_trials(self) -> int:
+        """The trials of a bag: all of them, or where `stop` stands, as many as there may be."""
+        return self.trials if self.stop is None else self.stop.max_trials
 
     def block_trials(self, bag: str) -> int:
         """Return how many trials one block of a bag holds: it follows from the bag alone."""
@@ -192,7 +131,12 @@ class Experiment(Value):
 
     def blocks(self, bag: str) -> int:
         """Return how many blocks hold all trials of a bag."""
-        return -(-self.trials // self.block_trials(bag))
+        return -(-self.most_trials // self.block_trials(bag))
+
+    def kept(self, bag: str, index: int) -> int:
+        """Return how many trials of a block have rows; it is always drawn whole."""
+        drawn = self.block_trials(bag)
+        return min(drawn, self.most_trials - index * drawn)
 
     def stream(self, *names: str, index: int) -> np.random.Generator:
         """Return the random stream of these names and this block, the same on any machine.
@@ -206,8 +150,9 @@ class Experiment(Value):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """All that decides a row, as plain data; trials and words about it take no part."""
-        plain = self.model_dump(mode="json", by_alias=True, exclude={"name", "about", "trials"})
+        """All that decides a row, as plain data; what says how many there are takes no part."""
+        without = {"name", "about", "trials", "stop"}
+        plain = self.model_dump(mode="json", by_alias=True, exclude=without)
         return {**plain, "stream": STREAM_VERSION}
 
     @cached_property
@@ -221,21 +166,3 @@ class Experiment(Value):
 def _words(name: str) -> Iterator[int]:
     digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
     return (int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))
-
-
-def _meets(names: tuple[str, ...] | None, name: str) -> bool:
-    return names is None or name in names
-
-
-def _serves(estimator: Estimator, target: str) -> bool:
-    able = estimator.serves is None or target in estimator.serves
-    return able and _meets(estimator.targets, target)
-
-
-def _reads(estimator: Estimator, model: Model) -> bool:
-    return estimator.reads(counted=model.drawn(1) is not None)
-
-
-def _kind_serves(kind: str, target: str) -> bool:
-    serves = cast(type[Estimator], ESTIMATORS.member(kind)).serves
-    return serves is None or target in serves

@@ -16,7 +16,7 @@ from sim.contracts.estimator import ESTIMATORS, Estimator
 from sim.divergences import NAMES, Divergence, Unit, divergence
 from sim.errors import Fault
 
-_FILTERS = {"kind", "targets", "models", "bags"}
+_FILTERS = {"kind", "interval", "targets", "models", "bags"}
 
 
 class InputFault(Fault, ValueError):

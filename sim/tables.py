@@ -24,6 +24,9 @@ TRIALS: Final = _schema(
 
 STATUS: Final = ("ok", "infinite", "undefined", "failed")
 
+CONTROL: Final = "control"
+"""The target of rows that carry control variates: their means are known, not estimated."""
+
 TRACE: Final = _schema(
     ("bag", _LABEL),
     ("trial", pa.int64()),
@@ -39,6 +42,9 @@ SUMMARY: Final = _schema(
     ("coverage coverage_mcse width width_mcse", pa.float64()),
     ("exact_mean exact_sd exact_p_infinite exact_coverage z", pa.float64()),
     ("adjusted_bias adjusted_bias_mcse variance_reduction", pa.float64()),
+    ("q05_low q05_high q25_low q25_high median_low median_high", pa.float64()),
+    ("q75_low q75_high q95_low q95_high", pa.float64()),
+    ("exact_q05 exact_q25 exact_median exact_q75 exact_q95", pa.float64()),
 )
 
 CONVERGENCE: Final = _schema(
@@ -48,4 +54,22 @@ CONVERGENCE: Final = _schema(
     ("from_size to_size size_for_error size_for_error_low size_for_error_high", pa.int64()),
     ("extrapolated", pa.bool_()),
     ("reason", pa.string()),
+)
+
+COMPARISON: Final = _schema(
+    ("bag model target first second", pa.string()),
+    ("size trials", pa.int64()),
+    ("difference difference_mcse mse_ratio mse_ratio_mcse", pa.float64()),
+    ("exact_difference exact_mse_ratio", pa.float64()),
+    ("better", pa.string()),
+    ("crossover crossover_se", pa.float64()),
+)
+
+BEST: Final = _schema(
+    ("bag model target", pa.string()),
+    ("size", pa.int64()),
+    ("best", pa.string()),
+    ("rmse", pa.float64()),
+    ("rivals", pa.list_(pa.string())),
+    ("told", pa.bool_()),
 )

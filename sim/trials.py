@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from sim.contracts.arrays import Counts, Reference, Values
+from sim.contracts.arrays import Counts, Mix, Reference, Values
 from sim.contracts.bag import Bag, TimedBag
+from sim.contracts.interval import Bounds, Sample
+from sim.controls import LABELS, Controls
 from sim.experiment import Cell, Experiment
-from sim.tables import STATUS, TRACE, TRIALS
-
-_OK, _INFINITE, _UNDEFINED, _FAILED = range(len(STATUS))
-_NOT_A_NUMBER = "the estimator gave NaN"
+from sim.rows import Key, Names, Outcome, table
+from sim.tables import CONTROL, TRACE, TRIALS
 
 
-@dataclass(frozen=True, eq=False)
-class _Series:
-    """The estimates of one cell at one size."""
-
-    cell: Cell
-    size: int
-    model_size: int | None
-    truth: float
-    estimates: Values
-    failures: dict[int, str]
-
-
-def block_rows(experiment: Experiment, bag: str, index: int) -> pa.Table:
+def block_rows(
+    experiment: Experiment, bag: str, index: int, known: Iterable[Outcome] = ()
+) -> pa.Table:
     """Return the rows of one block, size by size, cell by cell, trial by trial.
 
-    The block is drawn whole; rows beyond the experiment's trials are dropped.
+    After the cells of a size come its control variates. The block is drawn whole; rows beyond
+    the experiment's trials are dropped. `known` are outcomes of the same block: they are taken
+    as they are, and where nothing else is asked nothing is drawn.
     """
     if not experiment.cells(bag):
         return TRIALS.empty_table()
     first = index * experiment.block_trials(bag)
-    series = list(_counted(experiment, bag, index))
-    return _table(experiment, bag, series, first)
+    held = {one.key: one for one in known}
+    return table(_names(experiment, bag), list(_outcomes(experiment, bag, index, held)), first)
 
 
 def trace_rows(experiment: Experiment, bag: str, trial: int) -> pa.Table:
@@ -62,34 +53,131 @@ def trace_rows(experiment: Experiment, bag: str, trial: int) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=TRACE).unify_dictionaries()
 
 
-def _counted(experiment: Experiment, bag: str, index: int) -> Iterator[_Series]:
-    known: Bag = experiment.bags[bag]
-    drawn = experiment.block_trials(bag)
-    kept = min(drawn, experiment.trials - index * drawn)
+def _names(experiment: Experiment, bag: str) -> Names:
+    losses = ["kl_loss"] if experiment.learners else []
+    labels = dict.fromkeys([*experiment.estimators, *experiment.learners, *LABELS])
+    targets = [*experiment.targets, *losses, CONTROL]
+    return Names(bag, list(experiment.models), targets, list(labels))
+
+
+def _outcomes(
+    experiment: Experiment, bag: str, index: int, held: Mapping[Key, Outcome]
+) -> Iterator[Outcome]:
     cells, sizes = experiment.cells(bag), experiment.sizes_of(bag)
+    controls = _controls(experiment, bag)
+    lacking = [(size, c) for size in sizes for c in cells if _key(c, size) not in held]
+    bare = {size for size in sizes if not held.keys() >= set(controls.keys(size))}
+    last = max([*bare, *(size for size, _ in lacking)], default=0)
+    models = list(dict.fromkeys(cell.model for _, cell in lacking if cell.model is not None))
+    draws = _draws(experiment, bag, index, models)
+    for size in sizes:
+        drawn = next(draws) if size <= last else None
+        for cell in cells:
+            known = held.get(_key(cell, size))
+            yield _estimated(drawn, cell) if known is None else known
+        if size in bare:
+            assert drawn is not None
+            yield from controls.outcomes(size, drawn[1])
+        else:
+            yield from (held[key] for key in controls.keys(size))
+
+
+def _estimated(drawn: _Drawn | None, cell: Cell) -> Outcome:
+    assert drawn is not None
+    place, own, references = drawn
+    return _outcome(place, cell, Sample(own, references[cell.model], cell.target))
+
+
+def _controls(experiment: Experiment, bag: str) -> Controls:
+    beside = dict.fromkeys(c.model for c in experiment.cells(bag) if c.model is not None)
+    met = {name: experiment.models[name] for name in experiment.models if name in beside}
+    return Controls(experiment.bags[bag], met, experiment.unit)
+
+
+def _key(cell: Cell, size: int) -> Key:
+    return cell.model, cell.target.name, cell.label, size
+
+
+def _draws(experiment: Experiment, bag: str, index: int, models: Sequence[str]) -> Iterator[_Drawn]:
+    """Yield what is drawn of a block, size by size, and what these models reveal beside it."""
+    known: Bag = experiment.bags[bag]
+    drawn, kept = experiment.block_trials(bag), experiment.kept(bag, index)
+    sizes = experiment.sizes_of(bag)
     tallies = known.tally(sizes, drawn, experiment.stream(bag, index=index))
     revealed = {
         model: experiment.models[model].reveal(
             known, sizes, drawn, experiment.stream(bag, model, "model", index=index)
         )
-        for model in dict.fromkeys(cell.model for cell in cells)
-        if model is not None
+        for model in models
     }
     for size, counts in zip(sizes, tallies, strict=True):
-        truth = known.truth(size)
         own = _sealed(counts[:kept])
-        references = {model: _sealed_rows(next(each), kept) for model, each in revealed.items()}
-        for cell in cells:
-            if cell.model is None:
-                q, model_size, reference = truth, None, Reference.known(truth)
-            else:
-                model = experiment.models[cell.model]
-                q, model_size = model.truth(known, size), model.drawn(size)
-                reference = references[cell.model]
-            estimates, failures = _estimate(cell, own, reference)
-            unit = cell.target.per_unit(experiment.unit)
-            true_value = float(cell.target(truth, q)) / unit
-            yield _Series(cell, size, model_size, true_value, estimates / unit, failures)
+        place = _Place(experiment, bag, index, size, known.truth(size))
+        references: dict[str | None, Reference] = {None: Reference.known(place.truth)}
+        for model, each in revealed.items():
+            references[model] = _sealed_rows(next(each), kept)
+        yield place, own, references
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where in a run something is estimated, and the real distribution there."""
+
+    experiment: Experiment
+    bag: str
+    block: int
+    size: int
+    truth: Mix
+
+    def stream(self, cell: Cell) -> np.random.Generator:
+        """Return what a cell resamples with."""
+        names = (self.bag, cell.model or "", cell.target.name, cell.label, str(self.size))
+        return self.experiment.stream(*names, index=self.block)
+
+
+_Drawn = tuple[_Place, Counts, dict[str | None, Reference]]
+
+
+def _outcome(place: _Place, cell: Cell, sample: Sample) -> Outcome:
+    experiment, size = place.experiment, place.size
+    q, model_size = place.truth, None
+    if cell.model is not None:
+        bag, model = experiment.bags[place.bag], experiment.models[cell.model]
+        q, model_size = model.truth(bag, size), model.drawn(size)
+    unit = cell.target.per_unit(experiment.unit)
+    estimates, failures = _estimate(cell, sample.counts, sample.reference)
+    bounds, remark = None, None
+    if cell.interval is not None:
+        bounds, remark = _bounds(cell, sample, experiment.level, place.stream(cell))
+        bounds = Bounds(bounds.se / unit, bounds.lower / unit, bounds.upper / unit)
+    return Outcome(
+        model=cell.model,
+        target=cell.target.name,
+        estimator=cell.label,
+        size=size,
+        model_size=model_size,
+        truth=float(cell.target(place.truth, q)) / unit,
+        estimates=estimates / unit,
+        bounds=bounds,
+        failures=failures,
+        remark=remark,
+    )
+
+
+def _bounds(
+    cell: Cell, sample: Sample, level: float, rng: np.random.Generator
+) -> tuple[Bounds, str | None]:
+    """Return the bounds; where the interval raised, none, and what went wrong."""
+    assert cell.interval is not None
+    with np.errstate(all="ignore"):
+        try:
+            bounds = cell.interval.bounds(cell.estimator, sample, level, rng)
+            for values in vars(bounds).values():
+                _expect_shape(values, len(sample.counts))
+            return bounds, None
+        except Exception as error:  # as of an estimator: the estimates stand, and this is said
+            none = np.full(len(sample.counts), np.nan)
+            return Bounds(none, none, none), f"interval: {_said(error)}"
 
 
 def _sealed_rows(reference: Reference, trials: int) -> Reference:
@@ -111,13 +199,21 @@ def _estimate(cell: Cell, counts: Counts, reference: Reference) -> tuple[Values,
     with np.errstate(all="ignore"):
         try:
             values = cell.estimator.estimate(counts, reference, cell.target)
-            if values.shape != (len(counts),):
-                raise ValueError(f"expected the shape ({len(counts)},); got {values.shape}")
+            _expect_shape(values, len(counts))
             return values, {}
         except Exception as error:  # an estimator may be anybody's: its failure is a row
             if len(counts) == 1:
-                return np.array([np.nan]), {0: f"{type(error).__name__}: {error}"[:500]}
+                return np.array([np.nan]), {0: _said(error)}
         return _one_by_one(cell, counts, reference)
+
+
+def _expect_shape(values: Values, trials: int) -> None:
+    if values.shape != (trials,):
+        raise ValueError(f"expected the shape ({trials},); got {values.shape}")
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
 
 
 def _one_by_one(cell: Cell, counts: Counts, reference: Reference) -> tuple[Values, dict[int, str]]:
@@ -129,62 +225,3 @@ def _one_by_one(cell: Cell, counts: Counts, reference: Reference) -> tuple[Value
         if failed:
             failures[trial] = failed[0]
     return values, failures
-
-
-def _table(experiment: Experiment, bag: str, series: list[_Series], first: int) -> pa.Table:
-    trials = len(series[0].estimates)
-    estimates = np.concatenate([s.estimates for s in series])
-    status, reasons = _status(series, trials)
-    cells = [s.cell for s in series]
-    columns = {
-        "bag": _repeated([bag] * len(series), [bag], trials),
-        "model": _repeated([c.model for c in cells], list(experiment.models), trials),
-        "target": _repeated([c.target.name for c in cells], _targets(experiment), trials),
-        "estimator": _repeated([c.label for c in cells], _labels(experiment), trials),
-        "size": np.repeat([s.size for s in series], trials),
-        "model_size": pa.array([s.model_size for s in series], pa.int64()).take(
-            np.repeat(np.arange(len(series)), trials)
-        ),
-        "trial": np.tile(np.arange(first, first + trials), len(series)),
-        "estimate": pa.array(estimates, mask=np.isnan(estimates)),
-        "truth": np.repeat([s.truth for s in series], trials),
-        "status": pa.DictionaryArray.from_arrays(pa.array(status, pa.int32()), list(STATUS)),
-        "reason": reasons,
-    }
-    empty = pa.nulls(len(estimates), pa.float64())
-    arrays = [columns.get(name, empty) for name in TRIALS.names]
-    return pa.Table.from_arrays([pa.array(array) for array in arrays], schema=TRIALS)
-
-
-def _targets(experiment: Experiment) -> list[str]:
-    return [*experiment.targets, "kl_loss"] if experiment.learners else [*experiment.targets]
-
-
-def _labels(experiment: Experiment) -> list[str]:
-    return list(dict.fromkeys([*experiment.estimators, *experiment.learners]))
-
-
-def _repeated(labels: list[str | None], known: list[str], trials: int) -> pa.DictionaryArray:
-    place = {label: index for index, label in enumerate(known)}
-    codes = pa.array([None if x is None else place[x] for x in labels], pa.int32())
-    rows = codes.take(np.repeat(np.arange(len(labels)), trials))
-    return pa.DictionaryArray.from_arrays(rows, pa.array(known, pa.string()))
-
-
-def _status(series: list[_Series], trials: int) -> tuple[NDArray[np.int32], pa.DictionaryArray]:
-    estimates = np.concatenate([s.estimates for s in series])
-    status = np.full(len(estimates), _OK, dtype=np.int32)
-    status[np.isinf(estimates)] = _INFINITE
-    status[np.isnan(estimates)] = _UNDEFINED
-    reasons: dict[int, str] = dict.fromkeys(np.flatnonzero(status == _UNDEFINED), _NOT_A_NUMBER)
-    for number, one in enumerate(series):
-        for trial, reason in one.failures.items():
-            status[number * trials + trial] = _FAILED
-            reasons[number * trials + trial] = reason
-    known = sorted(set(reasons.values()))
-    place = {reason: code for code, reason in enumerate(known)}
-    codes = np.full(len(estimates), -1, dtype=np.int32)
-    for row, reason in reasons.items():
-        codes[row] = place[reason]
-    coded = pa.array(codes, mask=codes < 0)
-    return status, pa.DictionaryArray.from_arrays(coded, pa.array(known, pa.string()))

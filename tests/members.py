@@ -19,10 +19,11 @@ from sim.config.problems import Source
 from sim.contracts.bag import BAGS, TimedBag
 from sim.contracts.component import Component, Family
 from sim.contracts.estimator import ESTIMATORS
+from sim.contracts.interval import INTERVALS
 from sim.contracts.learner import LEARNERS
 from sim.contracts.model import MODELS
 
-FAMILIES = (BAGS, MODELS, LEARNERS, ESTIMATORS)
+FAMILIES = (BAGS, MODELS, LEARNERS, ESTIMATORS, INTERVALS)
 WIDE = {"a": 2, "b": 9, "c": 14, "d": 0}
 """More than two colours, the last without a chance: no bag may give it what is left over."""
 

@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from sim.config.reading import read
 from sim.experiment import Experiment
+from sim.tables import CONTROL
+from sim.trials import block_rows
 
 TESTS = Path(__file__).parent
 KLSIM = Path(sys.executable).parent / "klsim"
-TABLES = ("summary.parquet", "convergence.parquet")
+TABLES = ("summary.parquet", "convergence.parquet", "comparison.parquet")
 
 COINS: dict[str, Any] = {
     "name": "coins",
@@ -52,6 +56,12 @@ def text(plain: dict[str, Any], **changes: Any) -> str:
 def built(plain: dict[str, Any] = COINS, **changes: Any) -> Experiment:
     """Return the experiment of plain data, with some keys replaced."""
     return read(text(plain, **changes))
+
+
+def cell_rows(experiment: Experiment, bag: str, index: int) -> pa.Table:
+    """Return the rows of a block that hold estimates: its control variates are left out."""
+    rows = block_rows(experiment, bag, index)
+    return rows.filter(pc.not_equal(rows["target"], CONTROL))
 
 
 def files(folder: Path) -> dict[str, bytes]:

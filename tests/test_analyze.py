@@ -21,7 +21,7 @@ from sim.analysis.series import COLUMNS
 from sim.contracts.estimator import Estimator
 from sim.experiment import Experiment
 from sim.store.parts import part_name
-from sim.tables import CONVERGENCE, SUMMARY
+from sim.tables import COMPARISON, CONVERGENCE, SUMMARY
 from sim.trials import block_rows
 
 CELL = ["bag", "model", "target", "estimator", "size"]
@@ -110,6 +110,8 @@ def parts_of(known: Experiment) -> dict[tuple[str, int], pa.Table]:
 
 def by_cell(table: pa.Table) -> dict[tuple, dict]:
     names = CELL if "size" in table.column_names else [*CELL[:-1], "quantity"]
+    if "first" in table.column_names:
+        names = ["bag", "model", "target", "size", "first", "second"]
     return {tuple(row[name] for name in names): row for row in table.to_pylist()}
 
 
@@ -174,6 +176,7 @@ def test_the_chance_of_infinity_is_near_the_exact_one(found):
 def test_the_tables_have_their_schemas(found):
     assert found.summary.schema == SUMMARY
     assert found.convergence.schema == CONVERGENCE
+    assert found.comparison.schema == COMPARISON
 
 
 def test_the_summary_has_a_row_for_each_cell_and_size_in_order(found, known):
@@ -186,7 +189,7 @@ def test_the_summary_has_a_row_for_each_cell_and_size_in_order(found, known):
 
 
 def test_what_is_not_known_is_null_and_never_nan(found):
-    for table in (found.summary, found.convergence):
+    for table in (found.summary, found.convergence, found.comparison):
         for name, column in zip(table.column_names, table.columns, strict=True):
             if pa.types.is_floating(column.type):
                 assert not pc.any(pc.is_nan(column.drop_null())).as_py(), name
@@ -235,6 +238,7 @@ def test_the_order_of_the_parts_does_not_matter(known, parts, found, order):
     other = analyze(known, Memory(read))
     alike(found.summary, other.summary, rel=1e-9)
     alike(found.convergence, other.convergence, rel=1e-6)
+    alike(found.comparison, other.comparison, rel=1e-6)
     for name in ("trials", "infinite", "q05", "q25", "median", "q75", "q95"):
         assert other.summary.column(name).equals(found.summary.column(name)), name
 
@@ -243,6 +247,7 @@ def test_an_analysis_done_twice_is_the_same_to_the_bit(known, parts, found):
     again = analyze(known, Memory(list(parts.values())))
     assert again.summary.equals(found.summary)
     assert again.convergence.equals(found.convergence)
+    assert again.comparison.equals(found.comparison)
 
 
 def test_first_blocks_are_the_analysis_of_fewer_trials(known, parts):
@@ -251,7 +256,7 @@ def test_first_blocks_are_the_analysis_of_fewer_trials(known, parts):
     assert len(first) == 4
     one, other = analyze(known, Memory(first)), analyze(fewer, Memory(first))
     direct = analyze(fewer, Memory(list(parts_of(fewer).values())))
-    for table in ("summary", "convergence"):
+    for table in ("summary", "convergence", "comparison"):
         assert getattr(one, table).equals(getattr(other, table))
         assert getattr(one, table).equals(getattr(direct, table))
 
@@ -267,7 +272,7 @@ def test_any_blocks_that_are_there_are_analyzed(known, parts):
 def test_a_bag_without_blocks_has_no_rows(known, parts, found):
     only = [table for (bag, _), table in parts.items() if bag == "kept_out"]
     other = analyze(known, Memory(only))
-    for table in ("summary", "convergence"):
+    for table in ("summary", "convergence", "comparison"):
         mine = getattr(found, table)
         mine = mine.filter(pc.equal(mine.column("bag"), "kept_out"))
         assert mine.num_rows > 0
@@ -278,6 +283,7 @@ def test_no_parts_give_tables_without_rows(known):
     found = analyze(known, Memory([]))
     assert (found.summary.num_rows, found.convergence.num_rows) == (0, 0)
     assert (found.summary.schema, found.convergence.schema) == (SUMMARY, CONVERGENCE)
+    assert (found.comparison.num_rows, found.comparison.schema) == (0, COMPARISON)
 
 
 def test_parts_are_read_once_a_pass_and_only_the_columns_that_count(known, parts):
@@ -351,6 +357,7 @@ def stored(known, tmp_path_factory) -> api.Results:
 def test_parts_on_disk_give_the_same_tables_as_parts_in_memory(stored, found):
     alike(stored.table("summary"), found.summary, rel=1e-12)
     alike(stored.table("convergence"), found.convergence, rel=1e-12)
+    alike(stored.table("comparison"), found.comparison, rel=1e-12)
 
 
 def test_a_run_that_lost_a_part_is_analyzed_without_it(known, stored):

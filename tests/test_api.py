@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from runs import COINS, SMALL, built, environment, files, tables, text
+from runs import COINS, SMALL, TABLES, built, environment, files, tables, text
 
 import sim
 from sim.api import reanalyze, status
@@ -31,11 +32,18 @@ size trials infinite undefined failed p_infinite p_infinite_mcse truth mean bias
 sd sd_mcse rmse rmse_mcse mae mae_mcse q05 q25 median q75 q95 coverage coverage_mcse
 width width_mcse exact_mean exact_sd exact_p_infinite exact_coverage z
 adjusted_bias adjusted_bias_mcse variance_reduction
+q05_low q05_high q25_low q25_high median_low median_high q75_low q75_high q95_low q95_high
+exact_q05 exact_q25 exact_median exact_q75 exact_q95
 """)
 CONVERGENCE = columns("""
 quantity rate rate_se theory_rate constant constant_se theory_constant limit limit_se departs
 from_size to_size size_for_error size_for_error_low size_for_error_high extrapolated reason
 """)
+COMPARISON = [
+    *("bag", "model", "target", "first", "second", "size", "trials"),
+    *("difference", "difference_mcse", "mse_ratio", "mse_ratio_mcse"),
+    *("exact_difference", "exact_mse_ratio", "better", "crossover", "crossover_se"),
+]
 LITTLE = {**COINS, "trials": 60}
 
 
@@ -45,6 +53,11 @@ def results(tmp_path_factory):
 
 
 # The package
+
+
+def of_cells(results: sim.Results) -> pd.DataFrame:
+    """Return the trials without their control variates."""
+    return results.trials[results.trials["target"] != "control"]
 
 
 def fresh_python(script: str, *arguments: object) -> str:
@@ -107,8 +120,7 @@ def test_load_names_every_problem(tmp_path):
 
 def test_a_run_leaves_the_files_of_the_design(results):
     names = {name for name in files(results.path) if not name.startswith("trials/")}
-    tables = {"summary.parquet", "convergence.parquet"}
-    assert names == tables | {"experiment.yaml", "run.json", "log.jsonl"}
+    assert names == {*TABLES, "experiment.yaml", "run.json", "log.jsonl"}
     assert results.path.name == "coins"
 
 
@@ -170,11 +182,12 @@ def test_the_tables_are_frames_with_the_columns_of_the_design(results):
     assert list(results.trials.columns) == TRIALS
     assert list(results.summary.columns) == SUMMARY
     assert list(results.convergence.columns) == CONVERGENCE
+    assert list(results.comparison.columns) == COMPARISON
 
 
 def test_the_tables_have_a_row_for_each_thing_they_speak_of(results):
     cells = 2 * (2 * 2 + 1)  # bags, models, estimators, learner
-    assert len(results.trials) == 9000 * cells * 2
+    assert len(of_cells(results)) == 9000 * cells * 2
     assert len(results.summary) == cells * 2
     assert len(results.convergence) == cells * 3
     assert not results.summary.duplicated([*LABELS, "size"]).any()
@@ -192,7 +205,7 @@ def test_numbers_are_numbers_and_labels_are_text(results):
 
 
 def test_the_summary_is_what_pandas_makes_of_the_trials(results):
-    trials = results.trials.astype(dict.fromkeys(LABELS, object))
+    trials = of_cells(results).astype(dict.fromkeys(LABELS, object))
     trials["error"] = trials["estimate"] - trials["truth"]
     by = trials.groupby([*LABELS, "size"], dropna=False, sort=False)
     own = by["estimate"].agg(["mean", "std", "count"])
@@ -219,12 +232,28 @@ def test_results_open_again_as_they_were(results):
         assert again.experiment == built()
         pd.testing.assert_frame_equal(again.summary, results.summary)
         pd.testing.assert_frame_equal(again.convergence, results.convergence)
+        pd.testing.assert_frame_equal(again.comparison, results.comparison)
         assert again.trials.equals(results.trials)
+
+
+def test_the_best_estimator_of_each_size_is_a_frame(results):
+    best = results.best()
+    assert list(best) == ["bag", "model", "target", "size", "best", "rmse", "rivals", "told"]
+    assert len(best) == 8
+    cells = results.summary.set_index(["bag", "model", "target", "estimator", "size"])["rmse"]
+    for row in best.itertuples():
+        rmse = cells[row.bag, row.model, row.target, :, row.size]
+        assert (row.best, row.rmse) == (rmse.idxmin(), rmse.min())
+        assert row.told == (len(row.rivals) == 0)
 
 
 def test_plain_rows_say_none_where_there_is_no_value(results):
     rows = results.rows()
-    assert [len(rows[name]) for name in ("summary", "convergence")] == [20, 30]
+    assert {name: len(found) for name, found in rows.items()} == {
+        "summary": 20,
+        "convergence": 30,
+        "comparison": 8,
+    }
     assert rows["summary"][0]["coverage"] is None
     assert all(row["model"] is None for row in rows["summary"] if row["target"] == "kl_loss")
     json.dumps(rows, allow_nan=False)
@@ -301,12 +330,13 @@ def test_the_status_while_a_run_is_at_work(tmp_path):
     assert status(tmp_path / "coins")["in_use"] is False
 
 
-def test_to_analyze_again_gives_the_same_tables(results):
-    before = tables(results.path)
-    for name in ("summary.parquet", "convergence.parquet"):
-        (results.path / name).unlink()
-    assert not status(results.path)["summary"]
-    again = reanalyze(str(results.path))
+def test_to_analyze_again_gives_the_same_tables(results, tmp_path):
+    folder = shutil.copytree(results.path, tmp_path / "coins")  # the log of the other is read
+    before = tables(folder)
+    for name in TABLES:
+        (folder / name).unlink()
+    assert not status(folder)["summary"]
+    again = reanalyze(str(folder))
     assert tables(again.path) == before
 
 

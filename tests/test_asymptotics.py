@@ -16,7 +16,7 @@ from sim.asymptotics import (
     like_counted_entropy,
 )
 from sim.contracts.arrays import Reference
-from sim.contracts.learner import Loss
+from sim.contracts.estimator import Loss
 from sim.divergences import ENTROPY, KL, KL_LOSS
 from sim.estimators.dirichlet_mean import DirichletMean
 from sim.estimators.grassberger import Grassberger

@@ -20,10 +20,13 @@ from sim.config.problems import ConfigurationError
 from sim.contracts.arrays import Colours, Counts, Reference
 from sim.contracts.bag import BAGS, Bag, SequentialBag, TimedBag
 from sim.contracts.estimator import ESTIMATORS
+from sim.contracts.model import MODELS
+from sim.controls import Controls
 from sim.divergences import KL
 from sim.exact import exact
 from sim.experiment import Experiment
 from sim.laws import JointLaw
+from sim.rows import Outcome
 
 FALSE_ALARM = 1e-7
 SIGMAS = 4.5
@@ -332,6 +335,31 @@ def test_an_exact_law_has_the_expected_frequencies(case):
         assert means == pytest.approx(bag.expected(n), rel=1e-11, abs=1e-14)
 
 
+@every_bag_with_an_exact_law
+@pytest.mark.parametrize("n", [1, 2, 7, 150])
+def test_the_variance_of_a_count_is_that_of_its_law(case, n):
+    bag = case.build()
+    n = min(n, bag.limit or n)
+    if bag.count_law(n) is None:
+        pytest.skip("no law at this size")
+    second = [chances @ (values - values @ chances) ** 2 for _, values, chances in support(bag, n)]
+    assert bag.count_variance(n) == pytest.approx(second, rel=1e-10, abs=1e-10)
+
+
+@every_bag
+def test_a_variance_that_is_claimed_is_that_of_the_counts_within_its_error(case):
+    bag, counts = drawn(case)
+    for n, array in counts.items():
+        variance = bag.count_variance(n)
+        if variance is None:
+            assert bag.count_law(n) is None, "who knows the law knows the variance"
+            continue
+        squares = (array - n * bag.expected(n)) ** 2 / np.maximum(n * bag.expected(n), 1e-300)
+        total = squares[:, bag.expected(n) > 0].sum(axis=1)  # one test: rare colours together
+        mean = np.sum((variance / np.maximum(n * bag.expected(n), 1e-300))[bag.expected(n) > 0])
+        assert abs(total.mean() - mean) <= SIGMAS * total.std(ddof=1) / np.sqrt(len(total)) + 1e-12
+
+
 def joint(bag: Bag, n: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Return every outcome of n draws and its chance, from the law's independent variables."""
     law = bag.count_law(n)
@@ -379,6 +407,35 @@ def test_exact_mean_and_sd_are_those_of_all_outcomes(case, n):
     sd = np.sqrt(chances @ (values - mean) ** 2)
     assert exactly.sd == pytest.approx(sd, rel=1e-6, abs=1e-12)
     assert exactly.p_infinite == 0
+
+
+def controls_of(bag: Bag, n: int, counts: Counts) -> list[Outcome]:
+    """Return the control variates of counts, Q tilted away from P."""
+    tilted = {colour: place for place, colour in enumerate(bag.colours, 1)}
+    q = MODELS.build({"kind": "fixed", "balls": tilted})
+    return list(Controls(bag, {"q": q}, "nats").outcomes(n, counts))
+
+
+@every_bag_with_a_joint_law
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_the_known_means_of_controls_are_those_of_all_outcomes(case, n):
+    bag = case.build()
+    n = min(n, bag.limit or n)
+    ways, chances = joint(bag, n)
+    possible = chances > 0  # one that cannot come may have a colour without a chance
+    found = controls_of(bag, n, ways[possible])
+    assert [one.estimator for one in found][-2:] == ["quadratic", "plug_in"]
+    for one in found:
+        assert chances[possible] @ one.estimates == pytest.approx(one.truth, rel=1e-9, abs=1e-12)
+
+
+@every_bag
+def test_the_means_of_controls_over_trials_are_the_known_ones_within_their_errors(case):
+    bag, counts = drawn(case)
+    for n, array in counts.items():
+        for one in controls_of(bag, n, array):
+            error = one.estimates.std(ddof=1) / np.sqrt(len(array))
+            assert abs(one.estimates.mean() - one.truth) <= SIGMAS * error + 1e-12, one.estimator
 
 
 def listable(bag: Bag) -> bool:

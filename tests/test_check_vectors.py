@@ -17,7 +17,8 @@ import pytest
 from scipy.special import gammaln, polygamma, psi
 
 from sim.contracts.arrays import Reference
-from sim.contracts.estimator import ESTIMATORS, AdditiveEntropy
+from sim.contracts.entropy import AdditiveEntropy
+from sim.contracts.estimator import ESTIMATORS
 from sim.contracts.learner import LEARNERS
 from sim.divergences import KL, divergence
 

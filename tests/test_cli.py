@@ -135,7 +135,7 @@ def test_help_names_every_verb_and_every_exit_code():
     assert done.stderr == ""
     for verb, about in VERBS.items():
         assert re.search(rf"^  {verb} +{re.escape(about[:30])}", done.stdout, re.MULTILINE)
-    for code in ("0 done", "2 usage", "3\n", "4 another", "130 interrupted"):
+    for code in ("0 done", "2 usage", "3\n", "4 another", "5 finished", "130 interrupted"):
         assert code.strip() in done.stdout
 
 
@@ -214,7 +214,8 @@ def test_run_makes_tables_and_says_what_they_mean(here):
     assert (done.returncode, done.stderr) == (0, "")
     assert "Bias of KL (nats): bag urn against model itself; the true KL is 0" in done.stdout
     assert re.search(r"50 trials a bag in [0-9.]+ s; tables in results/urn$", done.stdout.strip())
-    assert len(sim.open_results("results/urn").trials) == 100
+    trials = sim.open_results("results/urn").trials
+    assert trials["target"].value_counts().to_dict() == {"kl": 100, "control": 200}
     assert sorted(os.listdir()) == ["long.yaml", "results", "urn.yaml"]
 
 
@@ -246,6 +247,25 @@ def test_run_prints_nothing_but_data_where_a_script_reads(here):
         assert len(report["digest"]) == 32
         assert [row["size"] for row in report["summary"]] == [5, 20]
         assert {row["quantity"] for row in report["convergence"]} >= {"bias", "sd", "rmse"}
+        assert report["comparison"] == []
+
+
+def test_a_run_of_several_estimators_says_which_is_best_and_one_of_one_does_not(here):
+    both = "estimators: {counting: {kind: plug_in}, corrected: {kind: miller_madow}}\n"
+    Path("two.yaml").write_text(SMALL.replace("name: urn", "name: two") + both)
+    runs = [
+        klsim("run", name, "--set", "trials=4000", "--workers", "1")
+        for name in ("urn.yaml", "two.yaml")
+    ]
+    assert [done.returncode for done in runs] == [0, 0]
+    title = "Which estimator has the smallest error (rmse)"
+    assert [title in done.stdout for done in runs] == [False, True]
+    assert "5 … 20: corrected" in runs[1].stdout
+    again = klsim("analyze", "results/two")
+    assert "5 … 20: corrected" in again.stdout
+    rows = strict(klsim("analyze", "results/two", "--json").stdout)["comparison"]
+    pairs = [(row["first"], row["second"], row["size"], row["better"]) for row in rows]
+    assert pairs == [("counting", "corrected", size, "corrected") for size in (5, 20)]
 
 
 def test_what_is_infinite_is_json_all_the_same(here):
@@ -356,7 +376,7 @@ def test_an_interrupted_run_exits_130_and_goes_on_to_the_same_bits(
     assert f"bag long: {done} of 60 blocks" in klsim("status", "results/long").stdout
     assert klsim(*asked).returncode == 0
     assert parts("results/long") == parts(str(uninterrupted))
-    for table in ("summary.parquet", "convergence.parquet"):
+    for table in ("summary.parquet", "convergence.parquet", "comparison.parquet"):
         there = Path("results/long", table).read_bytes()
         assert there == (uninterrupted / table).read_bytes()
 

@@ -24,12 +24,19 @@ from sim.config.documents import parse
 from sim.config.problems import ConfigurationError, Source
 from sim.contracts.bag import BAGS, Bag
 from sim.contracts.component import Component, Family
-from sim.contracts.estimator import ESTIMATORS, Estimator
-from sim.contracts.learner import LEARNERS, Learner, Loss
+from sim.contracts.estimator import ESTIMATORS, Estimator, Loss
+from sim.contracts.interval import INTERVALS, Interval
+from sim.contracts.learner import LEARNERS, Learner
 from sim.contracts.model import MODELS, Model
 
 SHELVES = Path(sim.__file__).parent
-CONTRACTS = {"bags": Bag, "models": Model, "learners": Learner, "estimators": Estimator}
+CONTRACTS = {
+    "bags": Bag,
+    "models": Model,
+    "learners": Learner,
+    "estimators": Estimator,
+    "intervals": Interval,
+}
 MEMBERS = [
     pytest.param(family, kind, id=f"{family.name}.{kind}")
     for family in FAMILIES
@@ -170,6 +177,9 @@ def test_a_missing_kind_is_missed(family):
 @pytest.mark.parametrize("value", ["uniform", 7, None, ("kind",), 1.5], ids=repr)
 def test_what_is_no_mapping_is_no_member(family, value):
     [(_, message)] = faults(family, value)
+    if family.bare and isinstance(value, str):  # a kind alone is one
+        assert message.startswith(f"unknown kind {value!r}; known here: ")
+        return
     assert message.startswith(f"expected a {family.singular}, {{kind: …}}; got ")
 
 
@@ -192,11 +202,12 @@ def test_a_parameter_nearly_right_is_guessed(family, kind):
 
 @pytest.mark.parametrize(("family", "kind"), MEMBERS)
 def test_in_a_file_the_fault_of_a_member_has_its_line(family, kind):
-    text = experiment(**{family.name: {"it": {**shown(family, kind), "flavour": 3}}})
+    text = experiment(**standing(family, {**shown(family, kind), "flavour": 3}))
     with pytest.raises(ConfigurationError) as caught:
         reading.read(text)
     [fault] = [p for p in caught.value.problems if "'flavour'" in p.message]
-    assert fault.path == (family.name, "it", "flavour")
+    within = ("estimators", "it", "interval") if family is INTERVALS else (family.name, "it")
+    assert fault.path == (*within, "flavour")
     line = text.splitlines()[fault.mark.line]
     assert line[fault.mark.column :].startswith("flavour")
 
@@ -247,9 +258,16 @@ def test_a_member_is_what_its_own_words_say(case):
     assert reading.read(reading.dump(whole)) == whole
 
 
+def standing(family, member):
+    """Return the part of an experiment where a member called `it` stands."""
+    if family is INTERVALS:
+        return {"estimators": {"it": {"kind": "plug_in", "interval": member}}}
+    return {family.name: {"it": member}}
+
+
 def holding(case):
     """Return an experiment that holds a member; only the shelf's bag has its own colours."""
-    part = {case.family.name: {"it": case.data}}
+    part = standing(case.family, case.data)
     if case.family is MODELS:
         part["models"]["it"] = {**case.data, "bags": []}
     if case.family is ESTIMATORS:

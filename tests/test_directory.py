@@ -37,14 +37,11 @@ from runs import (
 import sim
 from sim.api import reanalyze, status
 from sim.config.reading import dump, read
-from sim.store.directory import (
-    DifferentExperiment,
-    Directory,
-    InUse,
-    NoResults,
-    differences,
-)
-from sim.store.parts import DamagedPart, encode, header, part_name
+from sim.store import coverage
+from sim.store.coverage import header
+from sim.store.differences import differences
+from sim.store.directory import DifferentExperiment, Directory, InUse, NoResults
+from sim.store.parts import DamagedPart, encode, part_name
 from sim.tables import CONVERGENCE, SUMMARY, TRIALS
 from sim.trials import block_rows
 
@@ -132,10 +129,10 @@ def test_a_staged_part_is_no_part_until_it_is_adopted(directory):
     directory.trials.mkdir(parents=True)
     content = encode(block_rows(experiment, "back", 0), header(experiment, "back", 0))
     directory.staged("back", 0).write_bytes(content)
-    assert not directory.has(experiment, "back", 0)
-    assert len(directory.parts(experiment)) == 0
+    assert not directory.has(header(experiment, "back", 0))
+    assert len(coverage.parts(directory, experiment)) == 0
     directory.adopt("back", 0)
-    assert directory.has(experiment, "back", 0)
+    assert directory.has(header(experiment, "back", 0))
     assert files(directory.path) == {f"trials/{part_name('back', 0)}": content}
 
 
@@ -274,20 +271,20 @@ def store(directory: Directory, bag: str, index: int, content: bytes) -> None:
 def test_a_part_counts_where_its_header_is_what_is_asked(directory):
     experiment = built(LITTLE)
     directory.trials.mkdir(parents=True)
-    assert not directory.has(experiment, "back", 0)
+    assert not directory.has(header(experiment, "back", 0))
     stored(directory, LITTLE, "back", 0)
-    assert directory.has(experiment, "back", 0)
-    assert not directory.has(experiment, "out", 0)
+    assert directory.has(header(experiment, "back", 0))
+    assert not directory.has(header(experiment, "out", 0))
     for changes in ({"trials": 41}, {"seed": 8}, {"sizes": [5, 20, 30]}, {"unit": "bits"}):
-        assert not directory.has(built(LITTLE, **changes), "back", 0)
-    assert directory.has(built(LITTLE, about="Said otherwise.", name="renamed"), "back", 0)
+        assert not directory.has(header(built(LITTLE, **changes), "back", 0))
+    assert directory.has(header(built(LITTLE, about="Said otherwise.", name="renamed"), "back", 0))
 
 
 @pytest.mark.parametrize("name", ["order of colours", "order of estimators"])
 def test_a_part_whose_rows_stand_in_another_order_does_not_count(directory, name):
     directory.trials.mkdir(parents=True)
     stored(directory, LITTLE, "back", 0)
-    assert not directory.has(built(LITTLE, **CHANGES[name][0]), "back", 0)
+    assert not directory.has(header(built(LITTLE, **CHANGES[name][0]), "back", 0))
 
 
 def test_a_part_from_other_arithmetic_or_another_stream_does_not_count(directory):
@@ -297,14 +294,14 @@ def test_a_part_from_other_arithmetic_or_another_stream_does_not_count(directory
     for other in ({"canary": "0" * 16}, {"stream": 0}):
         content = encode(block_rows(experiment, "back", 0), {**head, **other})
         store(directory, "back", 0, content)
-        assert not directory.has(experiment, "back", 0)
+        assert not directory.has(header(experiment, "back", 0))
 
 
 def test_parts_come_bag_by_bag_and_block_by_block(directory, finished):
     laid(finished, directory.path)
-    names = [path.name for path in directory.parts(built()).paths]
+    names = [path.name for path in coverage.parts(directory, built()).paths]
     assert names == [part_name(bag, index) for bag in ("back", "out") for index in range(3)]
-    assert directory.stored(built(), "back") == 3
+    assert coverage.stored(directory, built(), "back") == 3
 
 
 @pytest.mark.parametrize("missing", [[0], [1], [0, 1], [0, 2]], ids=str)
@@ -315,20 +312,20 @@ def test_a_part_beyond_a_gap_is_here_all_the_same(directory, finished, missing):
     for index in left:
         name = part_name("back", index)
         (directory.trials / name).write_bytes(finished[f"trials/{name}"])
-    assert [path.name for path in directory.parts(one).paths] == [
+    assert [path.name for path in coverage.parts(directory, one).paths] == [
         part_name("back", index) for index in left
     ]
-    assert directory.stored(one, "back") == len(left)
+    assert coverage.stored(directory, one, "back") == len(left)
 
 
 def test_a_directory_without_parts_has_none(directory):
-    assert len(directory.parts(built())) == 0
-    assert directory.stored(built(), "back") == 0
+    assert len(coverage.parts(directory, built())) == 0
+    assert coverage.stored(directory, built(), "back") == 0
 
 
 def test_files_that_are_no_parts_are_not_read(directory, finished):
     laid({**finished, "trials/mine.parquet": b"mine", "trials/notes.txt": b"x"}, directory.path)
-    assert len(directory.parts(built())) == 6
+    assert len(coverage.parts(directory, built())) == 6
 
 
 # The experiment
@@ -453,7 +450,7 @@ def test_a_file_that_no_run_wrote_stays_as_it_is(tmp_path, name, fresh):
     laid({name: MINE[name]}, tmp_path / "coins")
     results = sim.run(built(LITTLE), out=tmp_path, fresh=fresh)
     assert files(tmp_path / "coins").get(name) == MINE[name]
-    assert len(results.trials) == 40 * 2 * 2 * (2 * 2 + 1)
+    assert len(results.trials) == 40 * 2 * 2 * (2 * 2 + 1 + 3)
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["", "fresh"])
@@ -473,7 +470,7 @@ def test_a_stranger_among_the_parts_outlives_even_a_first_fresh_run(tmp_path):
 
 def test_an_empty_directory_is_taken(tmp_path):
     (tmp_path / "coins").mkdir()
-    assert len(sim.run(built(LITTLE), out=tmp_path).trials) == 800
+    assert len(sim.run(built(LITTLE), out=tmp_path).trials) == 1280
 
 
 @pytest.mark.parametrize("left", ["experiment.yaml", "run.json", "log.jsonl", "summary.parquet"])
@@ -515,7 +512,7 @@ def test_a_part_with_a_flipped_bit_is_named_and_made_again_once_it_is_deleted(tm
     assert tables(folder) == only_tables(finished)
 
 
-@pytest.mark.parametrize("name", ["summary", "convergence"])
+@pytest.mark.parametrize("name", ["summary", "convergence", "comparison"])
 def test_a_damaged_table_is_named_with_what_mends_it(tmp_path, finished, name):
     folder = laid(finished, tmp_path / "coins")
     path = folder / f"{name}.parquet"
@@ -528,7 +525,7 @@ def test_a_damaged_table_is_named_with_what_mends_it(tmp_path, finished, name):
     assert tables(folder) == only_tables(finished)
 
 
-@pytest.mark.parametrize("name", ["summary", "convergence"])
+@pytest.mark.parametrize("name", ["summary", "convergence", "comparison"])
 def test_a_table_that_was_not_made_is_named_with_what_makes_it(directory, name):
     with pytest.raises(NoResults, match=f"{name}.parquet is not there.*klsim analyze"):
         directory.table(name)
@@ -542,17 +539,17 @@ def test_the_parts_read_as_one_table_with_the_declared_schema(tmp_path, finished
     dataset = ds.dataset(trials)
     assert dataset.schema.equals(TRIALS)
     rows = dataset.to_table()
-    assert rows.num_rows == 2 * 9000 * 2 * 5
+    assert rows.num_rows == 2 * 9000 * 2 * (5 + 3)
     assert rows.column("trial").to_pylist()[-1] == 8999
     picked = dataset.to_table(filter=(ds.field("bag") == "out") & (ds.field("size") == 20))
-    assert picked.num_rows == 9000 * 5
+    assert picked.num_rows == 9000 * (5 + 3)
     assert pq.read_table(trials).schema.equals(TRIALS)
 
 
 def test_pandas_reads_the_folder_of_parts(tmp_path, finished):
     frame = pd.read_parquet(laid(finished, tmp_path / "coins") / "trials")
     assert list(frame.columns) == TRIALS.names
-    assert len(frame) == 2 * 9000 * 2 * 5
+    assert len(frame) == 2 * 9000 * 2 * (5 + 3)
     assert set(frame["bag"]) == {"back", "out"}
     assert (frame["status"] == "ok").all()
     keys = ["bag", "model", "target", "estimator", "size", "trial"]

@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from members import Case, cases, multinomial, outcomes, tables, urn
 from pydantic import ValidationError
+from runs import cell_rows
 
 from sim.asymptotics import PowerLaw
 from sim.contracts.arrays import Reference
-from sim.contracts.estimator import ESTIMATORS, AdditiveEntropy, EntropyEstimator, Estimator
+from sim.contracts.entropy import AdditiveEntropy, EntropyEstimator
+from sim.contracts.estimator import ESTIMATORS, Estimator
 from sim.contracts.model import MODELS
 from sim.divergences import KL, NAMES, TARGETS, Divergence, divergence
 from sim.exact import exact
@@ -585,7 +587,7 @@ def experiment(setting: Setting, **parts: Any) -> Experiment:
 @every_setting
 def test_bits_are_nats_by_what_one_bit_is_worth(setting):
     nats, bits = (
-        block_rows(experiment(setting, trials=4, unit=unit), "urn", 0).to_pandas()
+        cell_rows(experiment(setting, trials=4, unit=unit), "urn", 0).to_pandas()
         for unit in ("nats", "bits")
     )
     worth = np.array([BITS.get(name, log(2)) for name in nats["target"]])
@@ -604,7 +606,7 @@ def test_a_fair_coin_that_shows_one_side_is_one_bit_off():
         bags={"coin": urn(heads=1, tails=1)},
         estimators={"counting": ESTIMATORS.build({"kind": "plug_in"})},
     )
-    assert set(block_rows(whole, "coin", 0)["estimate"].to_pylist()) == {1.0}
+    assert set(cell_rows(whole, "coin", 0)["estimate"].to_pylist()) == {1.0}
 
 
 def listed(setting: Setting, n: int, m: int, target: Divergence) -> tuple[float, float, float]:

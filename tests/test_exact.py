@@ -13,8 +13,7 @@ import pytest
 from scipy import stats
 
 from sim.contracts.arrays import Reference
-from sim.contracts.estimator import Estimator
-from sim.contracts.learner import Loss
+from sim.contracts.estimator import Estimator, Loss
 from sim.divergences import KL, KL_LOSS
 from sim.estimators.miller_madow import MillerMadow
 from sim.estimators.plug_in import PlugIn

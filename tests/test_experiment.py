@@ -149,7 +149,12 @@ def test_the_identity_is_plain_data_and_holds_all_that_decides_a_row():
     identity = experiment().identity
     assert json.loads(json.dumps(identity)) == identity
     assert identity["stream"] == STREAM_VERSION
-    assert set(identity) == {*Experiment.model_fields, "stream"} - {"name", "about", "trials"}
+    assert set(identity) == {*Experiment.model_fields, "stream"} - {
+        "name",
+        "about",
+        "trials",
+        "stop",
+    }
 
 
 @pytest.mark.parametrize(

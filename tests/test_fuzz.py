@@ -21,6 +21,7 @@ from sim.config.documents import parse
 from sim.config.problems import ConfigurationError, Source
 from sim.config.reading import load, read
 from sim.config.schema import FAMILIES
+from sim.contracts.interval import INTERVALS
 
 SECONDS = 5.0
 """Of the processor, so that a busy machine raises no alarm."""
@@ -215,6 +216,9 @@ def unlike(rng: random.Random, whole: Any) -> None:
     else:
         family, member = rng.choice(MEMBERS)
         shelf = whole.setdefault(family, {})
+        if family == INTERVALS.name:
+            shelf = whole.setdefault("estimators", {})
+            member = {"kind": "plug_in", "interval": member}
         if isinstance(shelf, dict):
             shelf["new"] = json.loads(json.dumps(member))
 
@@ -234,7 +238,8 @@ def rebuilt(rng: random.Random) -> str:
 def is_cheap(path: Path) -> bool:
     """Return whether a run draws and counts little; balls that leave one by one count tenfold.
 
-    A slow estimate counts as 3000: a few milliseconds where a plain one is a microsecond.
+    A slow estimate counts as 3000: a few milliseconds where a plain one is a microsecond. An
+    interval from replicates is as many estimates.
     """
     experiment = load(path)
     work = 0.0
@@ -243,7 +248,10 @@ def is_cheap(path: Path) -> bool:
         sizes, cells = experiment.sizes_of(label), experiment.cells(label)
         work += drawn * len(bag.colours) * len(sizes) * (1 + len(cells))
         work += 0 if bag.independent else 10 * drawn * sizes[-1]
-        slow = sum(cell.estimator.slow for cell in cells)
+        anew = [(cell, getattr(cell.interval, "number", 0)) for cell in cells]
+        slow = sum(cell.estimator.slow * (1 + number) for cell, number in anew)
+        replicates = min(drawn, experiment.trials) * sum(number for _, number in anew)
+        work += replicates * len(bag.colours) * len(sizes)
         work += 3000 * min(drawn, experiment.trials) * len(sizes) * slow
         if sizes[-1] > 10_000 or len(bag.colours) > 100:
             return False

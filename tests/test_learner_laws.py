@@ -13,7 +13,8 @@ from scipy.optimize import minimize_scalar
 
 from sim.asymptotics import counted_kl
 from sim.contracts.arrays import Reference
-from sim.contracts.learner import LEARNERS, ElementwiseLearner, Loss
+from sim.contracts.estimator import Loss
+from sim.contracts.learner import LEARNERS, ElementwiseLearner
 from sim.divergences import KL_LOSS
 from sim.exact import exact
 from sim.laws import Multinomial

@@ -7,11 +7,12 @@ import multiprocessing
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -20,10 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import COINS, built, faulty, files, klsim, lives, parts, text
 
-from sim import loop
 from sim.engines import Engine, SerialExecutor
 from sim.experiment import Experiment
-from sim.loop import Block, BlockFailed, all_blocks, complete
+from sim.loop.complete import Judge, all_blocks, complete
+from sim.loop.crew import Block, BlockFailed
 from sim.store.directory import Directory
 from sim.store.parts import part_name, read_header
 
@@ -41,10 +42,11 @@ def run(
     folder: Path,
     engine: Engine = SERIAL,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    judges: Mapping[str, Judge] = MappingProxyType({}),
 ) -> int:
     directory = Directory(folder)
     with directory.locked():
-        return complete(experiment, directory, engine, progress)
+        return complete(experiment, directory, engine, progress, judges)
 
 
 def names(experiment: Experiment, blocks: Iterator[Block] | list[Block]) -> list[str]:
@@ -320,8 +322,8 @@ def test_a_small_run_starts_no_worker_of_its_own_accord(tmp_path):
 
 
 def test_a_long_run_goes_over_to_workers_and_to_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "TRIED", 0.05)
-    monkeypatch.setattr(loop, "WORTH_WORKERS", 0.5)
+    monkeypatch.setattr("sim.loop.complete.TRIED", 0.05)
+    monkeypatch.setattr("sim.loop.complete.WORTH_WORKERS", 0.5)
     experiment = built(faulty(80, one={"pause": 0.1}))
     run(experiment, tmp_path / "quiet")
     crew: list[int] = []
@@ -333,8 +335,8 @@ def test_a_long_run_goes_over_to_workers_and_to_the_same_bytes(tmp_path, monkeyp
 
 
 def test_what_was_stored_before_is_not_taken_for_fast_work(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "TRIED", 0.05)
-    monkeypatch.setattr(loop, "WORTH_WORKERS", 0.4)
+    monkeypatch.setattr("sim.loop.complete.TRIED", 0.05)
+    monkeypatch.setattr("sim.loop.complete.WORTH_WORKERS", 0.4)
     experiment = built(faulty(240, one={"pause": 0.1}))
     most = built(faulty(160, one={"pause": 0.1}))
     run(most, tmp_path / "run")

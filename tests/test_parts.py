@@ -22,7 +22,8 @@ from runs import COINS, SMALL, built
 from sim.analysis.series import COLUMNS
 from sim.canary import canary
 from sim.experiment import STREAM_VERSION
-from sim.store.parts import DamagedPart, Parts, encode, header, part_name, read_header
+from sim.store.coverage import header
+from sim.store.parts import DamagedPart, Parts, encode, part_name, read_header
 from sim.tables import TRIALS
 from sim.trials import block_rows
 
@@ -193,7 +194,7 @@ def test_rows_come_back_as_they_were(path):
     rows = read(path)
     assert rows.equals(ROWS)
     assert rows.schema.equals(TRIALS)
-    assert rows.num_rows == 40 * 2 * (2 * 2 + 1)
+    assert rows.num_rows == 40 * 2 * (2 * 2 + 1 + 3)
 
 
 def test_infinite_estimates_stay_and_undefined_ones_are_null_with_a_reason(path):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.analysis.quantiles import LEVELS, PASSES, Quantiles, ordered, value_of
+from sim.analysis.quantiles import PASSES, Quantiles, ordered, value_of
+from sim.analysis.ranks import LEVELS, interval_ranks
 
 PERCENT = (5, 25, 50, 75, 95)
 TINY = 5e-324
@@ -21,8 +22,8 @@ def inverse_cdf(values) -> list[float]:
     return [float(values[-(-len(values) * percent // 100) - 1]) for percent in PERCENT]
 
 
-def quantiles(values, cuts=(), passes=PASSES) -> Quantiles:
-    found = Quantiles()
+def quantiles(values, cuts=(), passes=PASSES, level=None) -> Quantiles:
+    found = Quantiles(level)
     for _ in range(passes):
         for batch in np.split(np.asarray(values, dtype=float), list(cuts)):
             found.add(batch)
@@ -124,9 +125,9 @@ def test_the_levels_are_those_of_the_tables():
     assert tuple(percent / 100 for percent in PERCENT) == LEVELS
 
 
-def kept(values, cuts=()) -> list[int]:
+def kept(values, cuts=(), level=None) -> list[int]:
     """How many keys are held at the end of each pass."""
-    found, most = Quantiles(), []
+    found, most = Quantiles(level), []
     for _ in range(PASSES):
         for batch in np.split(np.asarray(values), list(cuts)):
             found.add(batch)
@@ -171,6 +172,37 @@ def test_a_first_pass_keeps_at_most_the_keys_of_20_bits():
     found.add(values)
     assert len(values) > 2**20
     assert len(found._keys) <= 2**20
+
+
+# --- intervals -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+@pytest.mark.parametrize("values", STREAMS.values(), ids=STREAMS)
+def test_the_ends_of_an_interval_are_those_of_the_sorted_values(values, level):
+    found = quantiles(values, range(10, len(values), 97), level=level)
+    ordered_ = np.sort(np.asarray(values, dtype=float) + 0.0)
+    ends = [rank for pair in interval_ranks(len(values), level) for rank in pair]
+    expected = [np.nan if rank is None else ordered_[rank - 1] for rank in ends]
+    assert np.array_equal(np.ravel(found.intervals), expected, equal_nan=True)
+    assert found.values == inverse_cdf(values)
+
+
+def test_without_a_level_there_are_no_intervals():
+    assert quantiles(np.arange(100.0)).intervals == []
+
+
+def test_intervals_are_told_only_after_all_passes():
+    values = np.arange(300.0)
+    told = [len(quantiles(values, passes=n, level=0.95).intervals) for n in range(PASSES + 1)]
+    assert told == [0, 0, 0, 5]
+
+
+def test_three_times_the_ranks_keep_less_than_twice_the_keys(long_stream):
+    # the ends lie near their quantile: most share its first 20 bits
+    few, many = kept(long_stream), kept(long_stream, level=0.95)
+    assert many[0] == few[0]
+    assert max(many) < 2 * max(few)
 
 
 def test_a_batch_is_left_as_it_was():

@@ -7,12 +7,12 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from runs import cell_rows
 
 from sim.analysis.resampling import REPLICATES, Resampling
 from sim.analysis.series import COLUMNS, Key, Line, Series, series
 from sim.analysis.summary import Tally
 from sim.experiment import Experiment
-from sim.trials import block_rows
 
 BLOCK = 4096
 
@@ -63,7 +63,7 @@ def taken(known: Experiment, trials: int, bag="two", first=0) -> np.ndarray:
 
 def parts_of(known: Experiment) -> list[list[Series]]:
     return [
-        list(series(block_rows(known, bag, index).select(COLUMNS)))
+        list(series(cell_rows(known, bag, index).select(COLUMNS)))
         for bag in known.bags
         for index in range(known.blocks(bag))
     ]

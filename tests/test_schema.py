@@ -16,6 +16,9 @@ from sim.config.documents import parse
 from sim.config.problems import ConfigurationError, Source
 from sim.config.reading import dump, load, read
 from sim.config.schema import FAMILIES, schema
+from sim.contracts.component import Family
+from sim.contracts.estimator import ESTIMATORS
+from sim.contracts.interval import INTERVALS
 from sim.experiment import Experiment
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
@@ -84,6 +87,16 @@ def target(reference: str) -> Any:
     for step in reference.removeprefix("#/").split("/"):
         node = node[step]
     return node
+
+
+def places(family: Family) -> list[Any]:
+    """Return the rules where members of a family stand: an interval on each estimator."""
+    if family is not INTERVALS:
+        return [whole()["properties"][family.name]["additionalProperties"]]
+    members = [whole()["$defs"][f"estimators.{kind}"] for kind in ESTIMATORS.kinds()]
+    options = [member["properties"]["interval"]["anyOf"] for member in members]
+    assert all({"type": "null"} in each and len(each) == 2 for each in options)
+    return [one for each in options for one in each if "oneOf" in one]
 
 
 def others(value: Any, rule: dict[str, Any]) -> Iterator[str]:
@@ -165,8 +178,8 @@ def test_every_configuration_here_is_accepted_as_written_and_as_resolved(path):
 def test_the_example_of_every_member_is_accepted(family, kind):
     example = parse(Source(kind, family.member(kind).example())).data
     assert list(faults(example, whole()["$defs"][f"{family.name}.{kind}"])) == []
-    place = whole()["properties"][family.name]["additionalProperties"]
-    assert list(faults(example, place)) == []
+    for place in places(family):
+        assert list(faults(example, place)) == []
 
 
 @members
@@ -181,9 +194,17 @@ def test_the_properties_of_a_member_are_its_fields(family, kind):
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
 def test_every_member_of_a_family_may_stand_where_the_family_stands(family):
-    place = whole()["properties"][family.name]["additionalProperties"]
-    named = {option["$ref"] for option in place["oneOf"]}
-    assert named == {f"#/$defs/{family.name}.{kind}" for kind in family.kinds()}
+    for place in places(family):
+        named = {option["$ref"] for option in place["oneOf"] if "$ref" in option}
+        assert named == {f"#/$defs/{family.name}.{kind}" for kind in family.kinds()}
+
+
+@pytest.mark.parametrize("form", ["{}", "{{kind: {}}}"], ids=["bare", "in full"])
+@pytest.mark.parametrize("kind", INTERVALS.kinds())
+def test_an_interval_may_be_its_kind_alone(kind, form):
+    text = BASE + f"estimators:\n  it: {{kind: plug_in, interval: {form.format(kind)}}}\n"
+    assert problems(text) == []
+    assert read(text).estimators["it"].interval == INTERVALS.build({"kind": kind})
 
 
 def test_the_properties_of_an_experiment_are_its_fields():
@@ -227,6 +248,11 @@ BROKEN = [
     ("{from: 1, to: 10}", "{from: 1}"),
     ("{from: 1, to: 10}", "{from: 1, to: 10, per_decade: 101}"),
     ("with_replacement", "with_replacment"),
+    ("seed: 1", "seed: 1\nlevel: 1"),
+    ("seed: 1", "seed: 1\nlevel: 0"),
+    ("seed: 1", "seed: 1\nestimators: {it: {kind: plug_in, interval: walt}}"),
+    ("seed: 1", "seed: 1\nestimators: {it: {kind: plug_in, interval: {kind: wald, z: 2}}}"),
+    ("seed: 1", "seed: 1\nestimators: {it: {kind: plug_in, interval: [wald]}}"),
     ("kind: with_replacement, ", ""),
     ("balls:", "bals:"),
     ("blue: 2", "blue: -2"),

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from sim.cli.numbers import plain, with_error
-from sim.cli.show import bias_table, sentences, show
+from sim.cli.show import _bias, sentences, show, size_table
 
 quick = settings(deadline=None, derandomize=True, max_examples=300)
 
@@ -114,7 +114,7 @@ def rate(**changes):
 
 def cells(*rows) -> list[list[str]]:
     """Return the texts of the table, row by row; the first row is the head."""
-    table = bias_table(rows)
+    table = size_table(rows, _bias)
     columns = [[str(column.header), *map(str, column.cells)] for column in table.columns]
     return [list(line) for line in zip(*columns, strict=True)]
 
@@ -299,3 +299,32 @@ def test_no_number_is_cut_where_the_table_is_narrow():
     text = printed(rows, width=80)
     assert "…" not in text
     assert text.count("e-06") >= len(rows) * 2
+
+
+def test_how_often_intervals_hold_the_truth_stands_below_the_bias():
+    held = {"coverage": 0.8077, "coverage_mcse": 0.0088, "exact_coverage": 0.807715514}
+    text = printed([row(**held), row(estimator="plain", coverage=None)])
+    title, head, line = (
+        next(i for i, one in enumerate(text.splitlines()) if words in one)
+        for words in ("intervals at 0.95 hold it: bag urn against model fair", "counting", "0.8077")
+    )
+    assert "0.8077 ± 0.0088 │ 0.80772" in text.splitlines()[line]
+    assert head < title < line
+    # an estimator without an interval has no column there
+    assert "plain" not in text.splitlines()[title + 2]
+
+
+def test_without_intervals_nothing_is_said_of_them():
+    assert "intervals" not in printed([row(), row(coverage=None)])
+
+
+def test_the_bias_at_the_largest_size_is_the_adjusted_one_where_there_is_one():
+    adjusted = {"adjusted_bias": 0.0495, "adjusted_bias_mcse": 0.0000012}
+    text = printed([row(**adjusted)], width=120)
+    assert "0.0495000 ± 0.0000012" in text
+    assert "adjusted by control variates" in text
+    exact = printed([row(adjusted_bias=0.0495, adjusted_bias_mcse=0.0)], width=120)
+    assert "0.0495 exactly" in exact
+    plain_one = printed([row(adjusted_bias=None)], width=120)
+    assert "0.0500 ± 0.0010" in plain_one
+    assert "adjusted" not in plain_one

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb, isfinite, log, nan, sqrt
+from math import comb, isfinite, isnan, log, nan, sqrt
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy.stats import binom
 
 from sim.analysis.analyze import analyze
+from sim.analysis.ranks import interval_ranks
 from sim.analysis.series import Key, Line, Series
 from sim.analysis.summary import Tally, proportion_mcse, row
 from sim.contracts.estimator import Estimator
 from sim.exact import UNKNOWN, Exact
 from sim.experiment import Experiment
-from sim.tables import STATUS, SUMMARY
+from sim.tables import CONTROL, STATUS, SUMMARY
 from sim.trials import block_rows
 
 CELL = ["bag", "model", "target", "estimator", "size"]
@@ -107,6 +109,7 @@ class Study:
     def of(cls, known: Experiment) -> Study:
         parts = parts_of(known)
         frame = pa.concat_tables(parts.tables).to_pandas()
+        frame = frame[frame["target"] != CONTROL]
         groups = frame.groupby(CELL, observed=True, dropna=False, sort=False)
         cells = {
             tuple(None if isinstance(label, float) else label for label in key): cell
@@ -437,3 +440,82 @@ def test_without_intervals_there_is_no_coverage(study):
     for one in study.summary.values():
         names = ("coverage", "coverage_mcse", "width", "width_mcse", "exact_coverage")
         assert [one[name] for name in names] == [None] * 5
+
+
+# --- quantile intervals --------------------------------------------------------------------
+
+
+def ends_are_at_their_ranks(study: Study, level: float) -> None:
+    for key, one in study.summary.items():
+        values = answers(study.cells[key])
+        ends = interval_ranks(len(values), level)
+        for name, pair in zip(("q05", "q25", "median", "q75", "q95"), ends, strict=True):
+            found = one[f"{name}_low"], one[f"{name}_high"]
+            assert found == tuple(None if r is None else values[r - 1] for r in pair), key
+
+
+def test_the_ends_of_a_quantile_are_estimates_at_their_ranks(study):
+    ends_are_at_their_ranks(study, 0.95)
+
+
+@pytest.mark.parametrize(("level", "trials"), [(0.5, 300), (0.999, 300), (0.95, 60)])
+def test_the_level_of_the_experiment_is_that_of_the_ends(level, trials):
+    known = Study.of(experiment(level=level, sizes=[40], trials=trials))
+    ends_are_at_their_ranks(known, level)
+    one = known.summary["three", "fair", "kl", "counting", 40]
+    assert (one["q05_low"] is None) == (0.95**trials > (1 - level) / 2)
+    assert one["median_low"] < one["median_high"]
+
+
+# --- errors that few trials carry ----------------------------------------------------------
+
+
+def rare(trials: int, ones: int) -> dict:
+    """Return the row of so many trials of which so many are 1, the others 0."""
+    return row(KEY, tally(np.repeat([0.0, 1.0], [trials - ones, ones])), UNKNOWN, 1.0)
+
+
+@pytest.mark.parametrize("trials", [100, 1000, 4096])
+@pytest.mark.parametrize("expected", [0.01, 0.1, 0.5, 1.0, 5.0, 20.0, 50.0])
+def test_an_error_that_is_far_off_is_mostly_not_told(trials, expected):
+    # 1 with chance p, else 0, truth 0: sd and rmse follow from how many are 1, of which the law
+    # is known; so what an error would be, and what it should be, are sums and no draws
+    p = expected / trials
+    ones = np.arange(trials + 1)
+    chance = binom.pmf(ones, trials, p)
+    share = ones / trials
+    measures = {
+        "sd": (np.sqrt(share * (1 - share) * trials / (trials - 1)), (1 - 2 * share) ** 2),
+        "rmse": (np.sqrt(share), 1 - share),
+    }
+    for name, (value, factor) in measures.items():
+        inside = (ones > 0) & (ones < trials)
+        spread = sqrt(chance @ value**2 - (chance @ value) ** 2)
+        errors = np.sqrt(factor[inside] / trials) / 2
+        errors *= sqrt(trials / (trials - 1)) if name == "sd" else 1.0
+        reported = sqrt(chance[inside] @ errors**2 / chance[inside].sum())
+        told = [x for x in range(1, 20) if not isnan(rare(trials, x)[f"{name}_mcse"])]
+        not_told = chance[: min(told)].sum()
+        if not 0.5 < reported / spread < 2:
+            assert not_told > 0.5, (name, reported / spread)
+        if expected >= 20:
+            assert not_told < 1e-4, name
+
+
+@pytest.mark.parametrize("name", ["sd", "rmse"])
+def test_an_error_that_three_trials_carry_is_not_told_and_of_five_it_is(name):
+    assert [isnan(rare(1000, ones)[f"{name}_mcse"]) for ones in (1, 2, 3, 5, 9)] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not isnan(rare(1000, 1)[name])
+
+
+def test_errors_of_nearly_normal_estimates_are_always_told():
+    rng = np.random.default_rng(12)
+    for values in rng.standard_normal((1000, 100)):
+        one = row(KEY, tally(values, truth=0.2), UNKNOWN, 1.0)
+        assert not isnan(one["sd_mcse"] + one["rmse_mcse"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from members import outcomes, written
-from runs import built
+from runs import built, cell_rows
 
 import sim
 from sim.config import reading
@@ -19,7 +19,6 @@ from sim.contracts.estimator import ESTIMATORS
 from sim.contracts.model import MODELS
 from sim.divergences import NAMES, TARGETS, divergence
 from sim.experiment import Experiment
-from sim.trials import block_rows
 
 SIGMAS = 4.5
 quick = settings(deadline=None, derandomize=True, max_examples=60)
@@ -100,7 +99,7 @@ def whole(**changes: Any) -> Experiment:
 
 
 def rows(**changes: Any) -> Any:
-    return block_rows(whole(**changes), "urn", 0).to_pandas()
+    return cell_rows(whole(**changes), "urn", 0).to_pandas()
 
 
 def wrong(**changes: Any) -> list[tuple[tuple[str | int, ...], str]]:
@@ -130,7 +129,7 @@ def test_the_truth_of_a_target_is_its_formula_of_both_distributions(name):
 @every_target
 def test_an_estimate_of_a_target_is_its_formula_of_the_counts(name):
     experiment = whole()
-    frame = block_rows(experiment, "urn", 0).to_pandas()
+    frame = cell_rows(experiment, "urn", 0).to_pandas()
     bag, second = experiment.bags["urn"], experiment.models["drawn"]
     block = experiment.block_trials("urn")
     tally = bag.tally((3, 40), block, experiment.stream("urn", index=0))

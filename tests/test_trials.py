@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from members import Ticking, urn
+from runs import cell_rows
 from scipy.special import rel_entr
 
 from sim.contracts.arrays import Reference
@@ -149,7 +150,7 @@ def experiment(**parts: Any) -> Experiment:
 def estimated(*estimators: Estimator, **parts: Any) -> Any:
     """Return the rows of the first block as a frame, with the estimators `a`, `b`, …"""
     labels = dict(zip("abc", estimators, strict=False))
-    return block_rows(experiment(estimators=labels, **parts), "urn", 0).to_pandas()
+    return cell_rows(experiment(estimators=labels, **parts), "urn", 0).to_pandas()
 
 
 def drawn(whole: Experiment, bag: str = "urn", index: int = 0) -> list[np.ndarray]:
@@ -172,7 +173,7 @@ def test_rows_come_size_by_size_cell_by_cell_trial_by_trial():
     whole = experiment(
         models={"fair": FAIR, "itself": ITSELF}, trials=3, learners={"laplace": LAPLACE}
     )
-    frame = block_rows(whole, "urn", 0).to_pandas()
+    frame = cell_rows(whole, "urn", 0).to_pandas()
     assert frame["size"].tolist() == [2] * 9 + [5] * 9
     assert frame["trial"].tolist() == [0, 1, 2] * 6
     labels = frame["estimator"].tolist()
@@ -184,7 +185,7 @@ def test_rows_come_size_by_size_cell_by_cell_trial_by_trial():
 
 
 def test_what_does_not_apply_is_null():
-    rows = block_rows(experiment(), "urn", 0)
+    rows = cell_rows(experiment(), "urn", 0)
     for name in ("se", "lower", "upper", "model_size", "reason"):
         assert rows[name].null_count == len(rows), name
     for name in set(TRIALS.names) - {"se", "lower", "upper", "model_size", "reason"}:
@@ -193,7 +194,7 @@ def test_what_does_not_apply_is_null():
 
 def test_an_estimate_is_what_the_counts_of_its_trial_say():
     whole = experiment(trials=50)
-    rows = block_rows(whole, "urn", 0).to_pandas()
+    rows = cell_rows(whole, "urn", 0).to_pandas()
     for size, counts in zip((2, 5), drawn(whole), strict=True):
         by_hand = rel_entr(counts[:50] / size, 0.5).sum(axis=1)
         assert rows.query(f"size == {size}")["estimate"].to_numpy() == pytest.approx(by_hand)
@@ -268,7 +269,7 @@ def test_arithmetic_on_the_way_warns_nobody():
 @pytest.mark.parametrize("trials", [1, 7, 4095, 4096, 4097, 8200])
 def test_rows_beyond_the_trials_are_dropped(trials):
     whole = experiment(trials=trials, sizes=(2,))
-    blocks = [block_rows(whole, "urn", index) for index in range(whole.blocks("urn"))]
+    blocks = [cell_rows(whole, "urn", index) for index in range(whole.blocks("urn"))]
     found = pa.concat_tables(blocks)["trial"].to_pylist()
     assert found == list(range(trials))
 
@@ -285,7 +286,7 @@ def test_the_rows_of_a_longer_run_begin_with_those_of_the_shorter(few, many):
 def test_a_hundred_thousand_colours_make_a_block():
     bag = BAGS.build({"kind": "with_replacement", "balls": {"zipf": {"colours": 100_000}}})
     whole = experiment(bags={"big": bag}, models={"itself": ITSELF}, trials=100, sizes=(10, 1000))
-    rows = [block_rows(whole, "big", index) for index in range(whole.blocks("big"))]
+    rows = [cell_rows(whole, "big", index) for index in range(whole.blocks("big"))]
     assert [len(table) for table in rows] == [2 * 83, 2 * 17]
     estimates = np.concatenate([table["estimate"].to_numpy() for table in rows])
     assert np.all(np.isfinite(estimates))
@@ -396,7 +397,7 @@ def test_an_interruption_is_no_failure_of_an_estimator():
 
 def test_a_counted_q_is_drawn_from_a_stream_of_its_own():
     whole = experiment(models={"few": Sampled()}, estimators={"a": First(), "q": OfQ()}, trials=20)
-    frame = block_rows(whole, "urn", 0).to_pandas()
+    frame = cell_rows(whole, "urn", 0).to_pandas()
     stream = whole.stream("urn", "few", "model", index=0)
     for size in (2, 5):
         by_hand = stream.multinomial(2 * size, [0.5, 0.5], 4096)[:20, 0]

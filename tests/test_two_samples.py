@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from members import written
-from runs import built, parts, tables, text
+from runs import built, cell_rows, parts, tables, text
 from scipy.special import rel_entr
 
 import sim
 from sim.config import reading
 from sim.config.problems import ConfigurationError
 from sim.experiment import Experiment
-from sim.trials import block_rows
 
 SIGMAS = 4.5
 RED_BLUE = {"kind": "with_replacement", "balls": {"red": 10, "blue": 15}}
@@ -55,7 +54,7 @@ def whole(**changes: Any) -> Experiment:
 
 
 def rows(experiment: Experiment, index: int = 0) -> Any:
-    return block_rows(experiment, "urn", index).to_pandas()
+    return cell_rows(experiment, "urn", index).to_pandas()
 
 
 def by_hand(experiment: Experiment, name: str) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -1,21 +1,23 @@
-"""All trials of a run go in, part by part; the summary and the convergence come out."""
+"""All trials of a run go in, part by part; summary, convergence and comparison come out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import isnan
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from sim.analysis import convergence, summary
+from sim.analysis.adjustment import Adjustments
+from sim.analysis.comparison import Comparison
 from sim.analysis.quantiles import PASSES
 from sim.analysis.resampling import Resampling
-from sim.analysis.series import COLUMNS, Key, Line, series
+from sim.analysis.series import BOUNDS, COLUMNS, Key, Line, Series, series
 from sim.analysis.summary import Tally
 from sim.contracts.arrays import Reference
-from sim.exact import Exact, exact
+from sim.exact import Exact, Stated, coverage, exact
 from sim.experiment import Cell, Experiment
 from sim.laws.counts import CountLaw
 from sim.tables import CONVERGENCE, SUMMARY
@@ -30,21 +32,29 @@ class Batches(Protocol):
 
 @dataclass(frozen=True)
 class Analysis:
-    """The two tables that an analysis makes."""
+    """The tables that an analysis makes."""
 
     summary: pa.Table
     convergence: pa.Table
+    comparison: pa.Table
 
 
 def analyze(experiment: Experiment, batches: Batches) -> Analysis:
-    """Return summary and convergence; memory does not grow with the number of trials."""
+    """Return the tables; memory does not grow with the number of trials."""
     tallies: dict[Key, Tally] = {}
-    resampling = Resampling(experiment)
-    for table in batches.read(COLUMNS):
+    resampling, adjustments = Resampling(experiment), Adjustments(experiment)
+    compared = Comparison()
+    bounded = {line for line, cell in _lines(experiment) if cell.interval is not None}
+    for table in batches.read([*COLUMNS, *BOUNDS] if bounded else COLUMNS):
         batch = list(series(table))
-        for one in batch:
-            tallies.setdefault(one.key, Tally(one.truth)).add(one)
-        resampling.add(batch)
+        adjustments.add(batch)
+        cells = _estimates(batch)
+        for one in cells:
+            if one.key not in tallies:
+                tallies[one.key] = Tally(one.truth, experiment.level, one.key.line in bounded)
+            tallies[one.key].add(one)
+        resampling.add(cells)
+        compared.add(cells)
     _finish_quantiles(tallies, batches)
     laws = _Laws(experiment)
     rows: list[dict[str, Any]] = []
@@ -56,12 +66,16 @@ def analyze(experiment: Experiment, batches: Batches) -> Analysis:
             continue
         unit = cell.target.per_unit(experiment.unit)
         own = [
-            summary.row(key, tallies[key], exact_values(experiment, cell, key, laws), unit)
+            {
+                **summary.row(key, tallies[key], exact_values(experiment, cell, key, laws), unit),
+                **adjustments.columns(key),
+            }
             for key in here
         ]
         rows += own
         lines += convergence.rows(experiment, line, cell, own, resampling.cells)
-    return Analysis(_table(rows, SUMMARY), _table(lines, CONVERGENCE))
+    comparison = compared.table(rows, resampling.cells)
+    return Analysis(_table(rows, SUMMARY), _table(lines, CONVERGENCE), comparison)
 
 
 class _Laws:
@@ -89,20 +103,29 @@ class _Laws:
 def exact_values(experiment: Experiment, cell: Cell, key: Key, laws: _Laws) -> Exact:
     """Return the exact values of one cell, in nats."""
     bag = experiment.bags[key.line.bag]
-    law = laws(key.line.bag, key.size)
+    law, p = laws(key.line.bag, key.size), bag.truth(key.size)
     if cell.model is None:
-        return exact(law, cell.estimator, Reference.known(bag.truth(key.size)), cell.target)
+        return exact(law, cell.estimator, Reference.known(p), cell.target)
     model = experiment.models[cell.model]
-    if model.drawn(key.size) is None:
-        known = Reference.known(model.truth(bag, key.size))
-        return exact(law, cell.estimator, known, cell.target)
-    return exact(law, cell.estimator, laws.of_model(cell.model, key), cell.target)
+    true_q = model.truth(bag, key.size)
+    counted = model.drawn(key.size) is not None
+    seen = laws.of_model(cell.model, key) if counted else Reference.known(true_q)
+    known = exact(law, cell.estimator, seen, cell.target)
+    if cell.interval is None:
+        return known
+    stated = Stated(cell.estimator, cell.interval, cell.target, experiment.level)
+    return replace(known, coverage=coverage(law, seen, stated, float(cell.target(p, true_q))))
+
+
+def _estimates(batch: Iterable[Series]) -> list[Series]:
+    """Return the series of a part that are estimates: without its control variates."""
+    return [one for one in batch if not one.key.line.is_control]
 
 
 def _finish_quantiles(tallies: dict[Key, Tally], batches: Batches) -> None:
     for number in range(PASSES):
         for table in batches.read(COLUMNS) if number else ():
-            for one in series(table):
+            for one in _estimates(series(table)):
                 tallies[one.key].quantiles.add(one.estimate[one.estimate == one.estimate])
         for tally in tallies.values():
             tally.quantiles.narrow()

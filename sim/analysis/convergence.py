@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from sim.analysis.fits import fit
-from sim.analysis.resampling import Replicate
+from sim.analysis.replicates import Replicate
 from sim.analysis.series import Key, Line
 from sim.asymptotics import PowerLaw, Quantity
 from sim.experiment import Cell, Experiment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,18 @@ LEAST_SIZES = 3
 SEEN = 3.0
 """Monte Carlo errors that a value must be away from 0 to take part in a fit."""
 
+SURE = 6.0
+"""Monte Carlo errors from which on it is no matter of chance that a value takes part."""
+
+BY_CHANCE = "errors not told: most of the fit lies on sizes that barely show it (below 6 errors)"
+
 
 @dataclass(frozen=True)
 class Fit:
-    """value ≈ constant · size^rate over a window of sizes, with errors by resampling."""
+    """value ≈ constant · size^rate over a window of sizes, with errors by resampling.
+
+    Where chance decides which sizes take part, these would be wrong: NaN, and `reason` says so.
+    """
 
     rate: float
     rate_se: float
@@ -24,6 +33,7 @@ class Fit:
     constant_se: float
     from_size: int
     to_size: int
+    reason: str | None = None
 
 
 def usable(values: Floats, mcse: Floats) -> NDArray[np.bool_]:
@@ -51,13 +61,15 @@ def fit(sizes: Floats, values: Floats, mcse: Floats, replicates: Floats) -> Fit 
         rates, constants = _line(x, np.log(same_sign), weights)
     sign = float(np.sign(values[seen][0]))
     size = float(np.exp(constant[0]))
+    by_chance = float(weights[weights < SURE**2].sum()) > float(weights.sum()) / 2
     return Fit(
         rate=float(rate[0]),
-        rate_se=_spread(rates),
+        rate_se=nan if by_chance else _spread(rates),
         constant=sign * size,
-        constant_se=size * _spread(constants),
+        constant_se=nan if by_chance else size * _spread(constants),
         from_size=int(sizes[seen][0]),
         to_size=int(sizes[seen][-1]),
+        reason=BY_CHANCE if by_chance else None,
     )
 
 

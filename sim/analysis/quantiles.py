@@ -6,12 +6,11 @@ floating-point form (a radix selection), so the memory does not grow with the st
 
 from __future__ import annotations
 
-from math import ceil
-
 import numpy as np
 from numpy.typing import NDArray
 
-LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+from sim.analysis.ranks import interval_ranks, quantile_ranks
+
 _BITS = (20, 42, 64)
 PASSES = len(_BITS)
 
@@ -32,22 +31,28 @@ def value_of(key: int) -> float:
 
 
 class Quantiles:
-    """The quantiles of one stream: `add` every batch, then `narrow`; PASSES times over."""
+    """The quantiles of one stream: `add` every batch, then `narrow`; PASSES times over.
 
-    def __init__(self) -> None:
+    With a `level`, also an interval for each of them.
+    """
+
+    def __init__(self, level: float | None = None) -> None:
+        self._level = level
         self._pass = 0
-        self._prefixes = np.zeros(len(LEVELS), dtype=np.uint64)
-        self._ranks = np.zeros(len(LEVELS), dtype=np.int64)
+        self._prefixes = np.zeros(0, dtype=np.uint64)
+        self._within: list[int] = []
         self._keys = np.zeros(0, dtype=np.uint64)
         self._numbers = np.zeros(0, dtype=np.int64)
-        self._values: list[float] = []
+        self._ranks: list[int] = []
+        self._points: list[int] = []
+        self._ends: tuple[tuple[int | None, int | None], ...] = ()
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Take a batch: every value that is not NaN, the same in each pass."""
         keys = ordered(values)
         if self._pass:
             before = keys >> np.uint64(64 - _BITS[self._pass - 1])
-            keys = keys[np.isin(before, self._prefixes)]
+            keys = keys[np.isin(before, np.unique(self._prefixes))]
         shorter = keys >> np.uint64(64 - _BITS[self._pass])
         unique, numbers = np.unique(shorter, return_counts=True)
         self._keys, place = np.unique(np.concatenate([self._keys, unique]), return_inverse=True)
@@ -60,21 +65,27 @@ class Quantiles:
         if total == 0:
             return
         if self._pass == 0:
-            self._ranks = np.array([max(1, ceil(level * total - 1e-9)) for level in LEVELS])
-        found = np.zeros(len(LEVELS), dtype=np.uint64)
-        for number, rank in enumerate(self._ranks.tolist()):
-            keys, numbers = self._within(number)
+            self._ranks = self._wanted(total)
+            self._within = self._ranks
+        found, within = [], []
+        for number, rank in enumerate(self._within):
+            keys, numbers = self._under(number)
             below = np.cumsum(numbers)
             place = int(np.searchsorted(below, rank))
-            found[number] = keys[place]
-            self._ranks[number] = rank - (below[place] - numbers[place])
-        self._prefixes = found
+            found.append(keys[place])
+            within.append(rank - int(below[place] - numbers[place]))
+        self._prefixes, self._within = np.array(found, dtype=np.uint64), within
         self._pass += 1
         self._keys, self._numbers = self._keys[:0], self._numbers[:0]
-        if self._pass == PASSES:
-            self._values = [value_of(key) for key in found.tolist()]
 
-    def _within(self, number: int) -> tuple[Keys, NDArray[np.int64]]:
+    def _wanted(self, total: int) -> list[int]:
+        """Return the ranks of the quantiles and of the ends of their intervals, each once."""
+        self._points = quantile_ranks(total)
+        self._ends = () if self._level is None else interval_ranks(total, self._level)
+        ends = [rank for pair in self._ends for rank in pair if rank is not None]
+        return sorted({*self._points, *ends})
+
+    def _under(self, number: int) -> tuple[Keys, NDArray[np.int64]]:
         if self._pass == 0:
             return self._keys, self._numbers
         step = np.uint64(_BITS[self._pass] - _BITS[self._pass - 1])
@@ -84,4 +95,16 @@ class Quantiles:
     @property
     def values(self) -> list[float]:
         """The quantiles at LEVELS, the smallest value with F(value) ≥ level; [] without data."""
-        return self._values
+        return [self._at(rank) for rank in self._points] if self._pass == PASSES else []
+
+    @property
+    def intervals(self) -> list[tuple[float, float]]:
+        """The interval of each quantile; NaN at an end for which there are too few values."""
+        if self._pass < PASSES:
+            return []
+        return [(self._at(low), self._at(high)) for low, high in self._ends]
+
+    def _at(self, rank: int | None) -> float:
+        if rank is None:
+            return float("nan")
+        return value_of(int(self._prefixes[self._ranks.index(rank)]))

@@ -8,38 +8,14 @@ the bag and the block: any cell, size and order of reading sees the same replica
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sim.analysis.replicates import REPLICATES, Floats, Replicate
 from sim.analysis.series import Key, Series
 from sim.experiment import Experiment
 
-REPLICATES = 200
 _AT_ONCE = 64
-
-Floats = NDArray[np.float64]
-
-
-@dataclass
-class Replicate:
-    """Sums over resampled trials, one for each replicate; d = estimate − pivot."""
-
-    pivot: float
-    weight: Floats
-    first: Floats
-    second: Floats
-
-    def errors(self, truth: float) -> dict[str, Floats]:
-        """Return bias, sd and rmse in each replicate; shapes (REPLICATES,)."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            mean = self.first / self.weight
-            variance = (self.second - self.first * mean) / (self.weight - 1)
-            off = self.pivot - truth
-            square = (self.second + 2 * off * self.first) / self.weight + off * off
-            bias = mean + off
-            return {"bias": bias, "sd": np.sqrt(variance), "rmse": np.sqrt(square)}
 
 
 class Resampling:

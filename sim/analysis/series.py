@@ -10,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sim.tables import STATUS
+from sim.tables import CONTROL, STATUS
 
 COLUMNS = ["bag", "model", "target", "estimator", "size", "trial", "estimate", "truth", "status"]
+BOUNDS = ["lower", "upper"]
+"""Columns that are read besides where there are intervals."""
 
 
 class Line(NamedTuple):
@@ -22,6 +24,11 @@ class Line(NamedTuple):
     model: str | None
     target: str
     estimator: str
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it is a control variate: nothing is estimated, its mean is known."""
+        return self.target == CONTROL
 
 
 class Key(NamedTuple):
@@ -33,17 +40,23 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Series:
-    """Estimates of one cell from consecutive trials, NaN where there is none."""
+    """Estimates of one cell from consecutive trials, NaN where there is none.
+
+    `bounds`, shape (2, trials), are the ends of its intervals, where these are read.
+    """
 
     key: Key
     trial: NDArray[np.int64]
     estimate: NDArray[np.float64]
     truth: float
     failed: int
+    bounds: NDArray[np.float64] | None = None
 
 
 def series(rows: pa.Table) -> Iterator[Series]:
     """Yield the series of a batch in the order of its rows."""
+    if rows.num_rows == 0:  # a bag that nothing is estimated of
+        return
     rows = rows.combine_chunks()
     labels = [_labels(rows.column(name)) for name in Line._fields]
     codes = [code for code, _ in labels]
@@ -56,6 +69,9 @@ def series(rows: pa.Table) -> Iterator[Series]:
     trial = rows.column("trial").to_numpy()
     estimate = rows.column("estimate").to_numpy(zero_copy_only=False)
     truth = rows.column("truth").to_numpy(zero_copy_only=False)
+    bounds = None
+    if set(BOUNDS) <= set(rows.column_names):
+        bounds = np.stack([rows.column(name).to_numpy(zero_copy_only=False) for name in BOUNDS])
     status, known = _labels(rows.column("status"))
     failed = status == known.index(STATUS[3])
     for start, end in zip(starts, np.append(starts, len(size))[1:], strict=True):
@@ -66,6 +82,7 @@ def series(rows: pa.Table) -> Iterator[Series]:
             estimate=estimate[start:end],
             truth=float(truth[start]),
             failed=int(np.count_nonzero(failed[start:end])),
+            bounds=None if bounds is None else bounds[:, start:end],
         )
 
 

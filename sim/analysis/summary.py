@@ -13,24 +13,40 @@ from typing import Any
 import numpy as np
 
 from sim.analysis.moments import Moments
-from sim.analysis.quantiles import LEVELS, Quantiles
+from sim.analysis.quantiles import Quantiles
 from sim.analysis.series import Key, Series
+from sim.contracts.interval import covers
 from sim.exact import Exact
+
+CARRIED = 0.5
+"""A relative error of a mean square beyond that rests on the few largest trials: not told."""
+
+_QUANTILES = ("q05", "q25", "median", "q75", "q95")
 
 
 @dataclass
 class Tally:
-    """What a summary needs to know of one cell, gathered batch by batch."""
+    """What a summary needs to know of one cell, gathered batch by batch.
+
+    A `bounded` one has an interval.
+    """
 
     truth: float
+    level: float = 0.95
+    bounded: bool = False
     estimates: Moments = field(default_factory=Moments)
     squares: Moments = field(default_factory=Moments)
     sizes_of_error: Moments = field(default_factory=Moments)
-    quantiles: Quantiles = field(default_factory=Quantiles)
+    quantiles: Quantiles = field(init=False)
+    widths: Moments = field(default_factory=Moments)
+    covered: int = 0
     trials: int = 0
     infinite: int = 0
     failed: int = 0
     undefined: int = 0
+
+    def __post_init__(self) -> None:
+        self.quantiles = Quantiles(self.level)
 
     def add(self, one: Series) -> None:
         """Take a batch in the first pass."""
@@ -47,6 +63,12 @@ class Tally:
             self.squares.add(errors * errors)
             self.sizes_of_error.add(np.abs(errors))
         self.quantiles.add(known)
+        if self.bounded and one.bounds is not None:
+            lower, upper = one.bounds
+            self.covered += int(np.count_nonzero(covers(lower, upper, self.truth)))
+            with np.errstate(invalid="ignore"):
+                widths = upper - lower
+            self.widths.add(widths[np.isfinite(widths)])
 
 
 def proportion_mcse(successes: int, trials: int) -> float:
@@ -73,6 +95,8 @@ def row(key: Key, tally: Tally, known: Exact, unit: float) -> dict[str, Any]:
         "exact_mean": _in_unit(known.mean, unit),
         "exact_sd": _in_unit(known.sd, unit),
         "exact_p_infinite": nan if known.p_infinite is None else known.p_infinite,
+        "exact_coverage": nan if known.coverage is None else known.coverage,
+        **_exact_quantiles(known, unit),
     }
     return {
         **key.line._asdict(),
@@ -88,24 +112,51 @@ def row(key: Key, tally: Tally, known: Exact, unit: float) -> dict[str, Any]:
         "bias": t.mean - tally.truth if error_known else nan,
         "bias_mcse": t.mean_mcse if error_known else nan,
         "sd": t.sd,
-        "sd_mcse": t.sd_mcse,
+        "sd_mcse": _carried(t.sd_mcse, t.sd),
         "rmse": rmse,
-        "rmse_mcse": squares.mean_mcse / (2 * rmse) if rmse > 0 else nan,
+        "rmse_mcse": _carried(squares.mean_mcse / (2 * rmse), rmse) if rmse > 0 else nan,
         "mae": tally.sizes_of_error.mean if error_known else nan,
         "mae_mcse": tally.sizes_of_error.mean_mcse,
         **_quantiles(tally),
+        **_coverage(tally),
         **exact,
         "z": _z(t, exact["exact_mean"], exact["exact_sd"]),
     }
+
+
+def _carried(error: float, root: float) -> float:
+    """Return the error of a root; NaN where the square's relative error exceeds CARRIED."""
+    return nan if 2 * error > CARRIED * root else error
 
 
 def _in_unit(value: float | None, unit: float) -> float:
     return nan if value is None else value / unit
 
 
+def _exact_quantiles(known: Exact, unit: float) -> dict[str, float]:
+    values = known.quantiles or [nan] * len(_QUANTILES)
+    named = zip(_QUANTILES, values, strict=True)
+    return {f"exact_{name}": value / unit for name, value in named}
+
+
 def _quantiles(tally: Tally) -> dict[str, float]:
-    names = ("q05", "q25", "median", "q75", "q95")
-    return dict(zip(names, tally.quantiles.values or [nan] * len(LEVELS), strict=True))
+    """Return the quantiles and both ends of the interval of each."""
+    named = dict(zip(_QUANTILES, tally.quantiles.values, strict=False))
+    for name, (low, high) in zip(_QUANTILES, tally.quantiles.intervals, strict=False):
+        named |= {f"{name}_low": low, f"{name}_high": high}
+    return named
+
+
+def _coverage(tally: Tally) -> dict[str, float]:
+    """Return the share of all trials whose interval holds the truth, and its mean width."""
+    judged = tally.bounded and isfinite(tally.truth) and tally.trials > 0
+    widths = tally.widths
+    return {
+        "coverage": tally.covered / tally.trials if judged else nan,
+        "coverage_mcse": proportion_mcse(tally.covered, tally.trials) if judged else nan,
+        "width": widths.mean if widths.number else nan,
+        "width_mcse": widths.mean_mcse,
+    }
 
 
 def _z(t: Moments, mean: float, sd: float) -> float:

@@ -13,7 +13,7 @@ from sim.contracts.arrays import Colours, Mix, Values
 from sim.contracts.bag import SequentialBag
 from sim.kernels import pick
 from sim.laws.counts import CountLaw
-from sim.laws.tables import poisson_binomial
+from sim.laws.tables import MOST_ENTRIES, poisson_binomial
 
 
 class Drifting(SequentialBag):
@@ -70,5 +70,16 @@ class Drifting(SequentialBag):
 
     def count_law(self, n: int) -> CountLaw | None:
         """Return the Poisson-binomial law of each count."""
+        both = np.stack([self.balls.probabilities, self._later()])
+        columns, which = np.unique(both, axis=1, return_inverse=True)
+        if columns.shape[1] * (n + 1) > MOST_ENTRIES:  # as the law would say, but after the work
+            return None
         weights = self._weights(n)[:, np.newaxis]
-        return poisson_binomial((1 - weights) * self.balls.probabilities + weights * self._later())
+        law = poisson_binomial((1 - weights) * columns[0] + weights * columns[1])
+        return None if law is None else law.picked(np.ravel(which))
+
+    def count_variance(self, n: int) -> Mix:
+        """Return Σ p_t(1 − p_t) over the draws t: they are independent."""
+        p, weights = self.truth(n), self._weights(n)
+        apart = self._later() - self.balls.probabilities
+        return np.asarray(n * (p * (1 - p) - apart**2 * weights.var()))

@@ -80,3 +80,7 @@ class Mislabelled(Bag):
     def count_law(self, n: int) -> Multinomial:
         """Return the binomial law of each count as read."""
         return Multinomial(n, self._read)
+
+    def count_variance(self, n: int) -> Mix:
+        """Return n p(1 − p), p as it is read."""
+        return n * self._read * (1 - self._read)

@@ -99,3 +99,13 @@ class Mixed(Bag):
         if self.balls:
             return dirichlet_multinomial(n, self._shapes)
         return multinomial_mixture(n, *self._components)
+
+    def count_variance(self, n: int) -> Mix:
+        """Return E n p(1 − p) + n² Var p over the compositions p."""
+        if self.balls:
+            p, total = self.truth(n), self.concentration or 1
+            return np.asarray(n * p * (1 - p) * ((total + n) / (total + 1)))
+        weights, rows = self._components
+        away = rows - self.truth(n)
+        each = n * rows * (1 - rows) + (n * away) ** 2
+        return np.asarray((weights[:, np.newaxis] * each).sum(axis=0))

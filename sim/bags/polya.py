@@ -58,3 +58,8 @@ class Polya(Bag):
     def count_law(self, n: int) -> CountLaw | None:
         """Return the beta-binomial law of each count."""
         return dirichlet_multinomial(n, self.balls.weights / self.added)
+
+    def count_variance(self, n: int) -> Mix:
+        """Return n p(1 − p)(α₀ + n)/(α₀ + 1), α₀ = Σ balls/added."""
+        p, total = self.balls.probabilities, float(self.balls.weights.sum()) / self.added
+        return np.asarray(n * p * (1 - p) * ((total + n) / (total + 1)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from functools import cached_property, partial
-from itertools import accumulate, count, islice
+from itertools import accumulate, count, islice, repeat
 from typing import Annotated, Literal
 
 import numpy as np
@@ -131,7 +131,8 @@ class Scheduled(TimedBag):
 
     def _planned(self) -> Iterator[tuple[float, int, Change]]:
         """Yield the planned changes in order of time, then of the list."""
-        return heapq.merge(*(_dated(place, c) for place, c in enumerate(self.changes)))
+        dated = (zip(c.times(), repeat(i), repeat(c)) for i, c in enumerate(self.changes))
+        return heapq.merge(*dated)
 
     @property
     def _random(self) -> Change | None:
@@ -191,6 +192,13 @@ class Scheduled(TimedBag):
         rows = [np.tile(c / c.sum(), (len(ages), 1)) for ages, c in self._stretches(n)]
         return poisson_binomial(np.concatenate(rows))
 
+    def count_variance(self, n: int) -> Mix | None:
+        """Return Σ p_t(1 − p_t) over the draws t; None with random changes."""
+        if self._random is not None:
+            return None
+        parts = ((len(ages), c / c.sum()) for ages, c in self._stretches(n))
+        return np.asarray(np.sum([number * p * (1 - p) for number, p in parts], axis=0))
+
     def begin(self, env: Environment, n: int, rng: np.random.Generator, log: Log) -> Process:
         """Let draws and changes happen; the drawer ends when n balls are drawn."""
         gaps, picks = rng.spawn(2)
@@ -216,10 +224,6 @@ class Scheduled(TimedBag):
         if self._random is not None:
             plan(_surprises(self._random, gaps))
         return env.process(drawing(uniforms(picks)))
-
-
-def _dated(place: int, change: Change) -> Iterator[tuple[float, int, Change]]:
-    return ((time, place, change) for time in change.times())
 
 
 def _surprises(change: Change, rng: np.random.Generator) -> Iterator[tuple[float, int, Change]]:

@@ -88,6 +88,11 @@ class Shared(TimedBag):
         """Return the hypergeometric law of each count."""
         return Hypergeometric(n, self.balls.weights)
 
+    def count_variance(self, n: int) -> Mix:
+        """Return n p(1 − p)(N − n)/(N − 1), N all balls."""
+        p, number = self.balls.probabilities, float(self.balls.weights.sum())
+        return np.asarray(n * p * (1 - p) * ((number - n) / max(number - 1, 1)))
+
     def begin(self, env: Environment, n: int, rng: np.random.Generator, log: Log) -> Event:
         """Let everybody come, draw and leave; it ends when n draws are observed.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import expm1, log1p
 from typing import Literal
 
 import numpy as np
@@ -52,3 +53,22 @@ class Sticky(SequentialBag):
     def count_law(self, n: int) -> CountLaw | None:
         """Return the exact law of each count."""
         return sticky_counts(n, self.balls.probabilities, self.stay)
+
+    def count_variance(self, n: int) -> Mix:
+        """Return n p(1 − p)(1 + 2 Σ_{h<n} (1 − h/n) stay^h)."""
+        p = self.balls.probabilities
+        return np.asarray(n * p * (1 - p) * (1 + 2 * _runs(n, self.stay)))
+
+
+def _runs(n: int, stay: float) -> float:
+    """Return Σ_{0<h<n} (1 − h/n) stay^h = stay/f · (1 − (1 − stay^n)/(n f)), f = 1 − stay."""
+    fresh = 1 - stay
+    if stay == 0:
+        return 0.0
+    if n * fresh > 1:
+        return stay / fresh * (1 + expm1(n * log1p(-fresh)) / (n * fresh))
+    total, term = 0.0, -1.0  # the bracket as a series in n f: it cancels where that is small
+    for j in range(1, 25):
+        term *= -fresh * (n - j) / (j + 1)
+        total += term
+    return stay / fresh * total

@@ -46,3 +46,8 @@ class WithReplacement(Bag):
     def count_law(self, n: int) -> Multinomial:
         """Return the binomial law of each count."""
         return Multinomial(n, self.balls.probabilities)
+
+    def count_variance(self, n: int) -> Mix:
+        """Return n p(1 − p)."""
+        p = self.truth(n)
+        return n * p * (1 - p)

@@ -72,6 +72,11 @@ class WithoutReplacement(Bag):
         """Return the hypergeometric law of each count."""
         return Hypergeometric(n, self.balls.weights)
 
+    def count_variance(self, n: int) -> Mix:
+        """Return n p(1 − p)(N − n)/(N − 1)."""
+        p, number = self.balls.probabilities, self.limit
+        return n * p * (1 - p) * ((number - n) / max(number - 1, 1))
+
 
 def _by_colour(left: Counts, draws: int, rng: np.random.Generator) -> Counts:
     """Draw from every trial's balls, one colour against all later ones at a time."""

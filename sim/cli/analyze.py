@@ -19,6 +19,7 @@ def command(results: str, as_json: bool) -> None:
         click.echo(options.strict_json(analyzed.rows()))
         return
     console = options.console()
-    show(analyzed.rows(), analyzed.experiment.unit, console)
+    experiment = analyzed.experiment
+    show(analyzed.rows(), experiment.unit, console, experiment.level)
     if not api.status(results)["complete"]:
         console.print("The run is not complete: these tables hold the trials that are there.")

@@ -14,7 +14,7 @@ from sim.config.schema import FAMILIES
 @click.argument("family", required=False, type=click.Choice(list(FAMILIES)))
 @options.as_json
 def command(family: str | None, as_json: bool) -> None:
-    """List the kinds of bags, models, learners and estimators."""
+    """List the kinds of bags, models, learners, estimators and intervals."""
     names = [family] if family else list(FAMILIES)
     kinds = {
         name: [

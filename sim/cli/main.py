@@ -15,6 +15,7 @@ from sim.errors import Fault
 
 VERBS = {
     "run": "Run experiments: what is missing is drawn, then all is summarized.",
+    "extend": "Add to a result what a larger experiment asks for; what is there stays.",
     "validate": "Check configuration files and name every fault with its place.",
     "status": "Say how far a run has come.",
     "analyze": "Make summary and convergence anew from the trials that are there.",
@@ -52,7 +53,8 @@ def group() -> None:
     """Say how far a counted KL divergence is from the true one, and with what error.
 
     Exit codes: 0 done, 1 unexpected, 2 usage or invalid configuration, 3 finished with failed
-    estimates, 4 another experiment lies in that directory or it is in use, 130 interrupted.
+    estimates, 4 another experiment lies in that directory or it is in use, 5 finished without
+    the precision that `stop` asks for (3 comes before it), 130 interrupted.
     """
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import click
 from rich.console import Console
 
+from sim.engines import ENGINES
+
 configs = click.argument(
     "configs", nargs=-1, required=True, metavar="CONFIG…", type=click.Path(dir_okay=False)
 )
@@ -20,6 +22,19 @@ changes = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     help="Change a key, such as trials=1000.",
+)
+out = click.option("--out", default="results", show_default=True, help="Where results/<name> goes.")
+workers = click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    help="Worker processes; all cores by default, 1 for none.",
+)
+engine = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    show_default=True,
+    help="auto starts processes only where they pay.",
 )
 
 

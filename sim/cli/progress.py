@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from sim.loop import Progress as Watcher
+from sim.loop.complete import Progress as Watcher
 
 EVERY = 5.0
 

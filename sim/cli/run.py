@@ -11,32 +11,20 @@ from rich.console import Console
 
 from sim import api
 from sim.cli import options
+from sim.cli.outcome import FAILED_ESTIMATES, NOT_PRECISE, code, tell
 from sim.cli.progress import watching
-from sim.cli.show import show
 from sim.config.problems import ConfigurationError
 from sim.config.reading import load
-from sim.engines import ENGINES, EngineName
+from sim.engines import EngineName
 from sim.experiment import Experiment
-
-FAILED_ESTIMATES = 3
 
 
 @click.command("run")
 @options.configs
 @options.changes
-@click.option("--out", default="results", show_default=True, help="Where results/<name> goes.")
-@click.option(
-    "--workers",
-    type=click.IntRange(1, 1024),
-    help="Worker processes; all cores by default, 1 for none.",
-)
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    default="auto",
-    show_default=True,
-    help="auto starts processes only where they pay.",
-)
+@options.out
+@options.workers
+@options.engine
 @click.option("--fresh", is_flag=True, help="Delete what an earlier run left there first.")
 @click.option(
     "--trace",
@@ -62,7 +50,7 @@ def command(
     A run that was stopped goes on where it was, to the same bits.
     """
     reports: list[dict[str, Any]] = []
-    failed = False
+    codes: list[int] = []
     number = workers or os.cpu_count() or 1
     for experiment in _load_all(configs, changes):
         started = time.monotonic()
@@ -72,19 +60,14 @@ def command(
             )
         if trace is not None:
             api.trace(results.path, trace)
-        seconds = time.monotonic() - started
-        tables = results.rows()
-        failed = failed or any(row["failed"] for row in tables["summary"])
-        if as_json:
-            reports.append(_report(experiment, results, seconds) | tables)
-        else:
-            console = options.console()
-            show(tables, experiment.unit, console)
-            done = f"{experiment.trials:,} trials a bag in {seconds:.1f} s"
-            console.print(f"\n{done}; tables in {results.path}", soft_wrap=True, markup=False)
+        seconds = round(time.monotonic() - started, 3)
+        reports.append({**results.report(), "seconds": seconds})
+        codes.append(code(reports[-1]))
+        if not as_json:
+            tell(reports.pop(), options.console())
     if as_json:
         click.echo(options.strict_json(reports))
-    return FAILED_ESTIMATES if failed else 0
+    return next((code for code in (FAILED_ESTIMATES, NOT_PRECISE) if code in codes), 0)
 
 
 def _load_all(configs: tuple[str, ...], changes: tuple[str, ...]) -> list[Experiment]:
@@ -103,14 +86,3 @@ def _load_all(configs: tuple[str, ...], changes: tuple[str, ...]) -> list[Experi
     if twice is not None:
         raise click.UsageError(f"two of these experiments are named {twice}; give each its own")
     return experiments
-
-
-def _report(experiment: Experiment, results: api.Results, seconds: float) -> dict[str, Any]:
-    return {
-        "name": experiment.name,
-        "results": str(results.path),
-        "digest": experiment.digest,
-        "trials": experiment.trials,
-        "unit": experiment.unit,
-        "seconds": round(seconds, 3),
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from math import isfinite
 from typing import Any
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sim.cli.compared import show_best
 from sim.cli.numbers import plain, with_error
 
 Row = Mapping[str, Any]
@@ -22,21 +23,30 @@ _MOST_TABLES = 12
 _MOST_LINES = 40
 
 
-def show(tables: Mapping[str, Sequence[Row]], unit: str, console: Console) -> None:
-    """Print how the errors fall with n and what it means, from the rows of both tables."""
+def show(
+    tables: Mapping[str, Sequence[Row]], unit: str, console: Console, level: float = 0.95
+) -> None:
+    """Print how the errors fall with n and what it means, from the rows of the tables."""
     summary, convergence = tables["summary"], tables["convergence"]
     groups = [list(g) for _, g in groupby(summary, lambda r: (r["bag"], r["model"], r["target"]))]
     for rows in groups[:_MOST_TABLES]:
         console.print(Text(_title(rows, unit), style="bold"))
-        for table in _fitting(rows, console):
-            console.print(table)
+        _print_tables(rows, console, _bias)
+        bounded = [row for row in rows if row.get("coverage") is not None]
+        if bounded:
+            held = f"How often their intervals at {level:g} hold it: "
+            console.print(Text(f"{held}{_place(rows[0])}", style="bold"))
+            _print_tables(bounded, console, _coverage)
     if len(groups) > _MOST_TABLES:
         console.print(f"… and {len(groups) - _MOST_TABLES} more in summary.parquet")
     console.print(Text("± is one Monte Carlo standard error; “not seen”: within 3 of them of 0."))
     console.print()
     console.print(Text("How fast the bias falls: bias = constant · n^power", style="bold"))
     console.print(rate_table(summary, convergence))
+    if any(_adjusted(row) for row in summary):
+        console.print(Text("“bias there” is adjusted by control variates where it can be."))
     console.print()
+    show_best(tables.get("comparison", ()), summary, console)
     for sentence in sentences(summary, convergence, unit):
         console.print(Text(sentence))
 
@@ -48,12 +58,19 @@ def _title(rows: Sequence[Row], unit: str) -> str:
         return f"{name} of bag {first['bag']} ({unit}): from the real one to what was learned"
     truths = {row["truth"] for row in rows}
     truth = plain(first["truth"]) if len(truths) == 1 else "by size"
-    whole = f"bag {first['bag']} against model {first['model']}; the true {name} is {truth}"
-    return f"Bias of {name} ({unit}): {whole}"
+    return f"Bias of {name} ({unit}): {_place(first)}; the true {name} is {truth}"
 
 
-def bias_table(rows: Sequence[Row]) -> Table:
-    """Return a table of the bias by size, a column for each estimator, the exact one beside."""
+def _place(row: Row) -> str:
+    return f"bag {row['bag']} against model {row['model']}"
+
+
+Texts = Callable[[Row | None], tuple[str, str]]
+"""What is said of one row, and of its exact value."""
+
+
+def size_table(rows: Sequence[Row], texts: Texts) -> Table:
+    """Return a table by size, a column for each estimator, the exact value beside."""
     estimators = list(dict.fromkeys(row["estimator"] for row in rows))
     table = Table()
     table.add_column("n", justify="right")
@@ -62,20 +79,25 @@ def bias_table(rows: Sequence[Row]) -> Table:
         table.add_column("exact", justify="right", style="dim")
     cells = {(row["size"], row["estimator"]): row for row in rows}
     for size in _thinned(list(dict.fromkeys(row["size"] for row in rows))):
-        texts = [f"{size:,}"]
+        line = [f"{size:,}"]
         for label in estimators:
-            texts += _bias(cells.get((size, label)))
-        table.add_row(*map(Text, texts))
+            line += texts(cells.get((size, label)))
+        table.add_row(*map(Text, line))
     return table
 
 
-def _fitting(rows: Sequence[Row], console: Console) -> Iterator[Table]:
+def _print_tables(rows: Sequence[Row], console: Console, texts: Texts) -> None:
+    for table in _fitting(rows, console, texts):
+        console.print(table)
+
+
+def _fitting(rows: Sequence[Row], console: Console, texts: Texts) -> Iterator[Table]:
     """Yield tables of as many estimators as fit beside each other without a break."""
     labels = list(dict.fromkeys(row["estimator"] for row in rows))
     wide = console.options.update(max_width=10_000)
     while labels:
         for number in range(len(labels), 0, -1):
-            table = bias_table([row for row in rows if row["estimator"] in labels[:number]])
+            table = size_table([r for r in rows if r["estimator"] in labels[:number]], texts)
             if number == 1 or console.measure(table, options=wide).maximum <= console.width:
                 break
         yield table
@@ -96,7 +118,7 @@ def rate_table(summary: Sequence[Row], convergence: Sequence[Row]) -> Table:
         rate = "no fit" if fit["rate"] is None else with_error(fit["rate"], error)
         model = "learned" if row["model"] is None else row["model"]
         what = f"{row['bag']} / {model} / {row['estimator']}"
-        texts = [what, f"{row['size']:,}", _bias(row)[0], rate]
+        texts = [what, f"{row['size']:,}", _adjusted(row) or _bias(row)[0], rate]
         table.add_row(*map(Text, [*texts, plain(fit["theory_rate"])]))
     return table
 
@@ -126,6 +148,18 @@ def _bias(row: Row | None) -> tuple[str, str]:
     exact = row["exact_mean"]
     known = exact is not None and isfinite(row["truth"])
     return text, plain(exact - row["truth"], 5) if known else ""
+
+
+def _adjusted(row: Row) -> str:
+    """Return the bias adjusted by control variates; nothing where it cannot be."""
+    bias = row.get("adjusted_bias")
+    return "" if bias is None else with_error(bias, row["adjusted_bias_mcse"])
+
+
+def _coverage(row: Row | None) -> tuple[str, str]:
+    if row is None:
+        return "", ""
+    return with_error(row["coverage"], row["coverage_mcse"]), plain(row["exact_coverage"], 5)
 
 
 def sentences(summary: Sequence[Row], convergence: Sequence[Row], unit: str) -> Iterator[str]:

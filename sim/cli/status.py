@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from sim import api
@@ -18,10 +20,16 @@ def command(results: str, as_json: bool) -> None:
         click.echo(options.strict_json(status))
         return
     click.echo(f"{status['name']}: {'complete' if status['complete'] else 'not complete'}")
+    most = "at most " if status.get("used", {}) is None else ""
     for bag, (done, blocks) in status["bags"].items():
-        click.echo(f"  bag {bag}: {done:,} of {blocks:,} blocks")
+        click.echo(f"  bag {bag}: {done:,} of {most}{blocks:,} blocks{_used(status, bag)}")
     click.echo("  summary: " + ("there" if status["summary"] else "not made yet"))
     if status["in_use"]:
         click.echo("  a run is at work here now")
     elif not status["complete"]:
         click.echo("  go on with the `klsim run` that began it")
+
+
+def _used(status: dict[str, Any], bag: str) -> str:
+    """Return how many trials a bag needed, where a rule said when to stop."""
+    return f", {status['used'][bag]:,} trials" if status.get("used") else ""

@@ -32,7 +32,9 @@ def command(configs: tuple[str, ...], changes: tuple[str, ...], as_json: bool) -
         blocks = sum(experiment.blocks(bag) for bag in experiment.bags)
         reports.append({"file": config, "valid": True, "problems": []})
         if not as_json:
-            what = f"{cells} cells of {experiment.trials:,} trials in {blocks:,} blocks"
+            most = "at most " if experiment.stop else ""
+            trials = f"{most}{experiment.most_trials:,} trials in {most}{blocks:,} blocks"
+            what = f"{cells} cells of {trials}"
             click.echo(f"{config}: valid; {what}")
     if as_json:
         click.echo(options.strict_json(reports))

@@ -7,11 +7,12 @@ from typing import Any
 from sim.contracts.bag import BAGS
 from sim.contracts.component import Family
 from sim.contracts.estimator import ESTIMATORS
+from sim.contracts.interval import INTERVALS
 from sim.contracts.learner import LEARNERS
 from sim.contracts.model import MODELS
 from sim.experiment import Experiment
 
-FAMILIES = {family.name: family for family in (BAGS, MODELS, LEARNERS, ESTIMATORS)}
+FAMILIES = {family.name: family for family in (BAGS, MODELS, LEARNERS, ESTIMATORS, INTERVALS)}
 
 
 def schema() -> dict[str, Any]:
@@ -44,5 +45,6 @@ def _link(node: Any) -> Any:
     linked = {key: _link(inner) for key, inner in node.items() if key != "x-family"}
     if isinstance(node.get("x-family"), str):
         family = FAMILIES[node["x-family"]]
-        linked["oneOf"] = [{"$ref": f"#/$defs/{family.name}.{kind}"} for kind in family.kinds()]
+        members = [{"$ref": f"#/$defs/{family.name}.{kind}"} for kind in family.kinds()]
+        linked["oneOf"] = [*members, {"enum": [*family.kinds()]}] if family.bare else members
     return linked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self, TypeAlias
 
@@ -22,6 +23,9 @@ Mix: TypeAlias = NDArray[np.float64]
 
 Terms: TypeAlias = NDArray[np.float64]
 """One number for each count; shape (trials, colours)."""
+
+Rows: TypeAlias = Callable[[slice], Terms]
+"""Picked rows of terms, worked out when they are asked for."""
 
 Values: TypeAlias = NDArray[np.float64]
 """One estimate for each trial, nats where it has a unit; shape (trials,).

@@ -62,6 +62,10 @@ class Bag(Component, ABC):
         """Return the exact law of the counts of n draws; None where it is not known."""
         return None
 
+    def count_variance(self, n: int) -> Mix | None:
+        """Return the exact variance of each count of n draws, (K,); None where not known."""
+        return None
+
 
 class SequentialBag(Bag, ABC):
     """A bag whose balls leave one after another; each trial has its own stream."""

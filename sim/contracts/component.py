@@ -53,11 +53,12 @@ class Family:
 
     Members are the files of the package `sim.<name>`, and the entry points `<name>.<kind>`
     of the group `klsim` in installed packages. As a pydantic annotation a family turns
-    `{kind: …, …}` into its member.
+    `{kind: …, …}` into its member, and where it is `bare`, a kind alone too.
     """
 
     name: str
     singular: str
+    bare: bool = False
 
     @cached_property
     def _files(self) -> tuple[str, ...]:
@@ -89,6 +90,8 @@ class Family:
         """Return the member that `{kind: …, …}` says, with every fault in its place."""
         if isinstance(value, Component):
             return value
+        if self.bare and isinstance(value, str):
+            value = {"kind": value}
         if not isinstance(value, Mapping):
             raise problem(f"expected a {self.singular}, {{kind: …}}; got {shown(value)}")
         kind = value.get("kind")

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable
-from functools import partial, wraps
-from typing import Annotated, Any, ClassVar
+from functools import wraps
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 
-from sim.asymptotics import PowerLaw, Quantity, like_counted, like_counted_entropy
+from sim.asymptotics import PowerLaw, Quantity, counted_kl
 from sim.checks import Label
 from sim.contracts.arrays import Counts, Mix, Reference, Sizes, Terms, Values
 from sim.contracts.component import Component, Family
+from sim.contracts.interval import AnyInterval
+from sim.contracts.learner import AnyLearner
 from sim.divergences import Divergence
-from sim.lookups import Lookup, pieces
-
-Rows = Callable[[slice], Terms]
-"""Picked rows of terms, worked out when they are asked for."""
+from sim.lookups import pieces
 
 Estimate = Callable[[Any, Counts, Reference, Divergence], Values]
 
@@ -43,8 +42,10 @@ class Estimator(Component, ABC):
     alone, gives `terms`; estimate, exact mean and exact sd follow from it. Any other gives
     `estimate`. `serves` names the targets that it can estimate, None for all.
     `targets:`, `models:`, `bags:` list what an experiment holds it against, all by default.
+    `interval:` is how it says how far off it may be.
     """
 
+    interval: AnyInterval | None = None
     targets: tuple[Label, ...] | None = None
     models: tuple[Label, ...] | None = None
     bags: tuple[Label, ...] | None = None
@@ -108,112 +109,42 @@ class Estimator(Component, ABC):
         return None
 
 
-class EntropyEstimator(Estimator, ABC):
-    """An estimator of entropy, and so of KL: Σ share · ŝ − Ĥ.
+ESTIMATORS = Family("estimators", "estimator")
+AnyEstimator = Annotated[Estimator, ESTIMATORS]
 
-    ŝ is what Q is surprised by a colour: −ln q where Q is known, else `surprise(d, m, K)`,
-    for a member that gives it.
+
+class Loss(Estimator):
+    """The divergence from the truth to what a learner learned: the target `kl_loss`.
+
+    Its reference is the truth. It stands on no shelf: `learners:` in an experiment makes it.
     """
 
-    serves: ClassVar[frozenset[str] | None] = frozenset({"kl", "entropy"})
+    kind: Literal["loss"] = "loss"
+    learner: AnyLearner
     two_samples: ClassVar[bool] = False
 
-    @abstractmethod
-    def entropy(self, counts: Counts) -> Values:
-        """Return the entropy of each row, shape (trials,); nats."""
+    @property
+    def slow(self) -> bool:
+        """Whether its learner is."""
+        return self.learner.slow
 
-    def surprise(self, d: Terms, m: Terms, colours: int) -> Terms:
-        """Return the estimate of −ln q from a colour that was drawn d of m times from Q."""
-        raise TypeError(f"{self.kind} needs Q's probabilities; only counts are known")
-
-    def share(self, counts: Counts, size: Sizes | int, colours: int) -> Mix:
-        """Return the weight of each colour's surprise: how often it was drawn."""
-        return np.asarray(counts / size)
-
-    def estimate(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
-        """Return Σ share · ŝ − Ĥ, or either part, of each row."""
-        if target.name == "entropy":
-            return self.entropy(counts)
-        cross = self.cross(counts, counts.sum(axis=-1, keepdims=True), reference)
-        crosses = np.concatenate([cross(rows).sum(axis=-1) for rows in pieces(counts.shape)])
-        return crosses if target.name == "cross_entropy" else crosses - self.entropy(counts)
-
-    def cross(self, counts: Counts, size: Sizes | int, reference: Reference) -> Rows:
-        """Return each colour's part of the cross-entropy Σ share · ŝ, for any rows."""
-        own: Rows
-        if reference.counts is None and self.one_sample:
-            with np.errstate(divide="ignore"):
-                surprise = -np.log(reference.q)
-            own, finite = (lambda _: surprise), bool(np.isfinite(surprise).all())
-        else:
-            of_q = partial(self.surprise, colours=reference.colours)
-            own = Lookup(of_q, reference.d, reference.size)
-            finite = own.finite
-
-        def part(rows: slice) -> Terms:
-            sizes = np.asarray(size)[rows] if np.ndim(size) == 2 else size
-            share = self.share(counts[rows], sizes, reference.colours)
-            with np.errstate(invalid="ignore"):
-                product = share * own(rows)
-            if finite or not np.isnan(product).any():
-                return np.asarray(product)
-            return np.where(share == 0, 0.0, product)  # whatever the surprise
-
-        return part
-
-
-class AdditiveEntropy(EntropyEstimator, ABC):
-    """An estimator of entropy that is a sum over colours, each from its count alone."""
-
-    @abstractmethod
-    def part(self, c: Terms, n: Terms, colours: int) -> Terms:
-        """Return what a colour that was drawn c of n times adds to the entropy; nats.
-
-        Elementwise, floats; c = 0 is a colour that was not drawn.
-        """
-
-    def limit_bias(self, p: Mix, q: Mix) -> float | None:
-        """Return lim n·(E D̂ − KL(p‖q)) under independent draws, q known; None if unknown."""
-        return None
-
-    def entropy(self, counts: Counts) -> Values:
-        """Return the entropy of each row, shape (trials,); nats."""
-        size = counts.sum(axis=-1, keepdims=True)
-        parts = self._parts(counts, size, counts.shape[-1])
-        return np.concatenate([parts(rows).sum(axis=-1) for rows in pieces(counts.shape)])
+    def misfit(self, colours: int) -> str | None:
+        """Say why its learner cannot learn so many colours."""
+        return self.learner.misfit(colours)
 
     def terms(
         self, counts: Counts, size: Sizes | int, reference: Reference, target: Divergence
-    ) -> Terms:
-        """Return each colour's part of Σ share · ŝ − Ĥ, or of one of the two."""
-        return self._terms(counts, size, reference, target)(slice(None))
+    ) -> Terms | None:
+        """Return p ln(p/p̃) for each colour."""
+        learned = self.learner.share(counts, size, reference.colours)
+        return None if learned is None else target.terms(reference.q, learned)
 
-    def separable(self, target: Divergence) -> bool:
-        """Return True: the surprise of Q follows from d alone."""
-        return True
+    @in_pieces
+    def estimate(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
+        """Return D(P‖learned) for each row of counts."""
+        return target(reference.q, self.learner.fit(counts))
 
     def theory(self, quantity: Quantity, p: Mix, q: Mix, target: Divergence) -> PowerLaw | None:
-        """Return the delta-method law: all take the spread of counting, each its own bias."""
-        if target.name == "entropy":
-            bias = self.limit_bias(p, np.full_like(p, 1 / len(p)))
-            return None if bias is None else like_counted_entropy(quantity, p, -bias)
-        bias = self.limit_bias(p, q) if target.name == "kl" else None
-        return None if bias is None else like_counted(quantity, p, q, bias)
-
-    def _parts(self, counts: Counts, size: Sizes | int, colours: int) -> Rows:
-        return Lookup(partial(self.part, colours=colours), counts, size)
-
-    def _terms(
-        self, counts: Counts, size: Sizes | int, reference: Reference, target: Divergence
-    ) -> Rows:
-        if target.name == "entropy":
-            return self._parts(counts, size, reference.colours)
-        cross = self.cross(counts, size, reference)
-        if target.name == "cross_entropy":
-            return cross
-        parts = self._parts(counts, size, reference.colours)
-        return lambda rows: np.asarray(cross(rows) - parts(rows))
-
-
-ESTIMATORS = Family("estimators", "estimator")
-AnyEstimator = Annotated[Estimator, ESTIMATORS]
+        """Return the χ² law of 2n KL(p‖p̃), the same as that of 2n KL(p̃‖p)."""
+        drift = self.learner.drift(p)
+        return None if drift is None else counted_kl(quantity, p, p, drift)

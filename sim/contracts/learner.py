@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 
-from sim.asymptotics import PowerLaw, Quantity, counted_kl
-from sim.contracts.arrays import Counts, Mix, Reference, Sizes, Terms, Values
+from sim.contracts.arrays import Counts, Mix, Sizes
 from sim.contracts.component import Component, Family
-from sim.contracts.estimator import Estimator, in_pieces
-from sim.divergences import Divergence
 
 
 class Learner(Component, ABC):
@@ -57,40 +54,3 @@ class ElementwiseLearner(Learner, ABC):
 
 LEARNERS = Family("learners", "learner")
 AnyLearner = Annotated[Learner, LEARNERS]
-
-
-class Loss(Estimator):
-    """The divergence from the truth to what a learner learned: the target `kl_loss`.
-
-    Its reference is the truth. It stands on no shelf: `learners:` in an experiment makes it.
-    """
-
-    kind: Literal["loss"] = "loss"
-    learner: AnyLearner
-    two_samples: ClassVar[bool] = False
-
-    @property
-    def slow(self) -> bool:
-        """Whether its learner is."""
-        return self.learner.slow
-
-    def misfit(self, colours: int) -> str | None:
-        """Say why its learner cannot learn so many colours."""
-        return self.learner.misfit(colours)
-
-    def terms(
-        self, counts: Counts, size: Sizes | int, reference: Reference, target: Divergence
-    ) -> Terms | None:
-        """Return p ln(p/p̃) for each colour."""
-        learned = self.learner.share(counts, size, reference.colours)
-        return None if learned is None else target.terms(reference.q, learned)
-
-    @in_pieces
-    def estimate(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
-        """Return D(P‖learned) for each row of counts."""
-        return target(reference.q, self.learner.fit(counts))
-
-    def theory(self, quantity: Quantity, p: Mix, q: Mix, target: Divergence) -> PowerLaw | None:
-        """Return the χ² law of 2n KL(p‖p̃), the same as that of 2n KL(p̃‖p)."""
-        drift = self.learner.drift(p)
-        return None if drift is None else counted_kl(quantity, p, p, drift)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from sim.contracts.arrays import Mix, Terms
-from sim.contracts.estimator import AdditiveEntropy
+from sim.contracts.entropy import AdditiveEntropy
 from sim.laws.pmf import binomial_pmf
 
 _LARGE = 300.0

@@ -9,7 +9,7 @@ from pydantic import Field
 from scipy.special import xlogy
 
 from sim.contracts.arrays import Terms
-from sim.contracts.estimator import AdditiveEntropy
+from sim.contracts.entropy import AdditiveEntropy
 
 
 class BuPlugIn(AdditiveEntropy):

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sim.contracts.arrays import Counts, Mix, Terms, Values
-from sim.contracts.estimator import EntropyEstimator
+from sim.contracts.entropy import EntropyEstimator
 from sim.lookups import pieces
 
 _SURE = 40.0

@@ -9,7 +9,7 @@ from pydantic import Field
 from scipy.special import psi
 
 from sim.contracts.arrays import Counts, Mix, Sizes, Terms
-from sim.contracts.estimator import AdditiveEntropy
+from sim.contracts.entropy import AdditiveEntropy
 
 
 class DirichletMean(AdditiveEntropy):

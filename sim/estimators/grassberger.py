@@ -9,7 +9,7 @@ from scipy.special import psi
 
 from sim.asymptotics import PowerLaw, Quantity
 from sim.contracts.arrays import Mix, Terms
-from sim.contracts.estimator import AdditiveEntropy
+from sim.contracts.entropy import AdditiveEntropy
 from sim.divergences import Divergence
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from sim.contracts.arrays import Mix, Terms
-from sim.contracts.estimator import AdditiveEntropy
+from sim.contracts.entropy import AdditiveEntropy
 
 
 class Jackknife(AdditiveEntropy):

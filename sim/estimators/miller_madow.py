@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from sim.contracts.arrays import Mix, Terms
-from sim.contracts.estimator import AdditiveEntropy
+from sim.contracts.entropy import AdditiveEntropy
 
 
 class MillerMadow(AdditiveEntropy):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import psi
 
 from sim.contracts.arrays import Counts, Values
-from sim.contracts.estimator import EntropyEstimator
+from sim.contracts.entropy import EntropyEstimator
 from sim.priors import Floats, Ints, log_likelihood, nodes, slope, spectrum
 
 _REACH = 35.0

@@ -14,11 +14,29 @@ import numpy as np
 from sim.contracts.arrays import Reference
 from sim.contracts.estimator import Estimator
 from sim.divergences import Divergence
+from sim.exact.listing import listed_values
 from sim.exact.values import UNKNOWN, Exact, Floats, Support, moments
 from sim.laws.counts import CountLaw, JointLaw
 from sim.laws.pmf import MOST_WORK
 
-_MOST_SLOW = 300
+
+def exact_mean(
+    law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence
+) -> float | None:
+    """Return the exact mean alone, in nats, Q known; None where not known, or infinite.
+
+    It leaves out the variance, which costs the most.
+    """
+    if law.colours <= 2:
+        listed = _listed(law, estimator, reference, target)
+        return listed.mean if listed.p_infinite == 0 else None
+    support = Support.of(*law.window())
+    if support is None:
+        return None
+    terms = _terms(support, law, estimator, reference, target)
+    if terms is None or not np.isfinite(terms).all():
+        return None
+    return float(np.sum(law.pmf(support.colour, support.count) * terms))
 
 
 def one_sample(
@@ -27,6 +45,12 @@ def one_sample(
     """Return what is exactly known of an estimate of counts with this law, Q known."""
     if law.colours <= 2:
         return _listed(law, estimator, reference, target)
+    return _additive(law, estimator, reference, target)
+
+
+def _additive(
+    law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence
+) -> Exact:
     support = Support.of(*law.window())
     if support is None:
         return UNKNOWN
@@ -44,14 +68,8 @@ def one_sample(
 
 
 def _listed(law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence) -> Exact:
-    low, high = law.window()
-    if high[0] - low[0] > (_MOST_SLOW if estimator.slow else MOST_WORK):
-        return UNKNOWN
-    first = np.arange(low[0], high[0] + 1)
-    counts = np.stack([first, law.size - first][: law.colours], axis=1)
-    weights = law.pmf(np.zeros_like(first), first)
-    values = estimator.estimate(counts, reference, target)
-    return moments(values, weights / weights.sum())
+    found = listed_values(law, estimator, reference, target)
+    return UNKNOWN if found is None else moments(*found)
 
 
 def _terms(

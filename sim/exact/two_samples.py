@@ -16,12 +16,11 @@ from sim.contracts.arrays import Reference
 from sim.contracts.estimator import Estimator
 from sim.divergences import Divergence
 from sim.exact.crosses import Complex, Cross, Term
+from sim.exact.listing import listed_values
 from sim.exact.values import UNKNOWN, Exact, Floats, Ints, Support, moments
 from sim.laws.counts import CountLaw, JointLaw
 from sim.laws.pmf import MOST_WORK
 
-_MOST_LISTED = 2_000_000
-_MOST_SLOW = 300
 _LEAST_FINITE = 1e-4
 _RESOLVED = 1e-12  # a smaller chance, as 1 less another, would be rounding
 _TOGETHER = 2**20
@@ -29,9 +28,9 @@ _TOGETHER = 2**20
 
 def two_samples(law: CountLaw, second: CountLaw, estimator: Estimator, target: Divergence) -> Exact:
     """Return what is exactly known of an estimate of two samples with these laws."""
-    listed = law.colours <= 2 and _width(law) * _width(second)
-    if listed and listed <= (_MOST_SLOW if estimator.slow else _MOST_LISTED):
-        return _listed(law, second, estimator, target)
+    found = listed_values(law, estimator, second, target)
+    if found is not None:
+        return moments(*found)
     return _additive(law, second, estimator, target)
 
 
@@ -84,28 +83,6 @@ def _term(law: CountLaw, second: CountLaw, estimator: Estimator, target: Diverge
 
     one = np.ones(1, dtype=np.int64)
     return None if found(one, one) is None else term
-
-
-def _width(law: CountLaw) -> int:
-    low, high = law.window()
-    return int(high[0] - low[0] + 1)
-
-
-def _listed(law: CountLaw, second: CountLaw, estimator: Estimator, target: Divergence) -> Exact:
-    (c, w), (d, v) = _outcomes(law), _outcomes(second)
-    known = Reference.counted(d)
-    values = np.empty((len(c), len(d)))
-    for place, outcome in enumerate(c):
-        row = np.ascontiguousarray(np.broadcast_to(outcome, d.shape))
-        values[place] = estimator.estimate(row, known, target)
-    return moments(values.ravel(), np.outer(w, v).ravel())
-
-
-def _outcomes(law: CountLaw) -> tuple[Ints, Floats]:
-    low, high = law.window()
-    first = np.arange(low[0], high[0] + 1)
-    weights = law.pmf(np.zeros_like(first), first)
-    return np.stack([first, law.size - first][: law.colours], axis=1), weights / weights.sum()
 
 
 def _mean_of_pairs(term: Term, pair: _Pair) -> float | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from math import sqrt
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +16,79 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
+LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+"""Of the quantiles of an estimate, exact ones and those of trials."""
+
+
 @dataclass(frozen=True)
 class Exact:
-    """Exact values in nats; mean and sd over finite estimates; None where not known."""
+    """Exact values in nats; mean and sd over finite estimates; None where not known.
+
+    `coverage` is the chance that the interval, where there is one, holds the truth;
+    `quantiles` are those at LEVELS over all estimates, infinite ones last.
+    """
 
     mean: float | None = None
     sd: float | None = None
     p_infinite: float | None = None
+    coverage: float | None = None
+    quantiles: tuple[float, ...] | None = field(default=None, compare=False)
 
 
 UNKNOWN = Exact()
 
 
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """The exact distribution of an estimate: `values` ascending, nats, and their chances.
+
+    Infinite values stand last. Shapes (m,).
+    """
+
+    values: Floats
+    weights: Floats
+
+    @classmethod
+    def of(cls, values: Floats, weights: Floats) -> Self:
+        """Return the distribution of values in any order."""
+        order = np.argsort(values, kind="stable")
+        return cls(values[order], weights[order])
+
+    def quantile(self, level: float) -> float:
+        """Return the smallest value with F(value) ≥ level."""
+        place = int(np.searchsorted(self._below, level * (1 - 1e-14)))
+        return float(self.values[min(place, len(self.values) - 1)])
+
+    def cdf(self, x: float) -> float:
+        """Return P(estimate ≤ x)."""
+        place = int(np.searchsorted(self.values, x, side="right"))
+        return float(self._below[place - 1]) if place else 0.0
+
+    @property
+    def mean(self) -> float:
+        """The mean; infinite where an infinite value has a chance."""
+        return float(np.sum(self.values * self.weights))
+
+    @cached_property
+    def _below(self) -> Floats:
+        return np.cumsum(self.weights)
+
+
 def moments(values: Floats, weights: Floats) -> Exact:
     """Return the exact values of an estimate that is listed with its chances, both (m,)."""
-    if np.isnan(values[weights > 0]).any():
+    values, weights = values[weights > 0], weights[weights > 0]
+    if np.isnan(values).any():
         return UNKNOWN
+    whole = Distribution.of(values, weights)
+    quantiles = tuple(map(whole.quantile, LEVELS))
     finite = np.isfinite(values)
     p_infinite = float(weights[~finite].sum())
-    if not weights[finite].any():
-        return Exact(p_infinite=1.0)
+    if not finite.any():
+        return Exact(p_infinite=1.0, quantiles=quantiles)
     values, weights = values[finite], weights[finite] / weights[finite].sum()
     mean = float(np.sum(weights * values))
-    return Exact(mean, sqrt(np.sum(weights * (values - mean) ** 2)), p_infinite)
+    sd = sqrt(np.sum(weights * (values - mean) ** 2))
+    return Exact(mean, sd, p_infinite, quantiles=quantiles)
 
 
 @dataclass(frozen=True, eq=False)

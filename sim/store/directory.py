@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sim.errors import Fault
-from sim.experiment import Experiment
-from sim.store.parts import PART, Parts, header, part_index, part_name, read_header
-from sim.tables import CONVERGENCE, SUMMARY, TRACE
+from sim.store.parts import PART, Parts, part_index, part_name, read_header
+from sim.tables import COMPARISON, CONVERGENCE, SUMMARY, TRACE
 
-_TABLES = {"summary": SUMMARY, "convergence": CONVERGENCE, "trace": TRACE}
+_TABLES = {
+    "summary": SUMMARY,
+    "convergence": CONVERGENCE,
+    "comparison": COMPARISON,
+    "trace": TRACE,
+}
 _OWN = ("experiment.yaml", "run.json", "log.jsonl", *(f"{name}.parquet" for name in _TABLES))
 
 
@@ -119,34 +123,38 @@ class Directory:
         """Write experiment.yaml."""
         self.save(self.path / "experiment.yaml", text.encode())
 
+    def part(self, bag: str, index: int) -> Path:
+        """Return where the part of a block lies, or would."""
+        return self.trials / part_name(bag, index)
+
     def staged(self, bag: str, index: int) -> Path:
         """Return where a worker writes a block's part before it is one."""
-        return self._temporary(self.trials / part_name(bag, index))
+        return self._temporary(self.part(bag, index))
 
     def adopt(self, bag: str, index: int) -> None:
         """Make what was staged the part of its block."""
-        self._publish(self.trials / part_name(bag, index))
+        self._publish(self.part(bag, index))
 
-    def has(self, experiment: Experiment, bag: str, index: int) -> bool:
-        """Return whether the part of a block is here and covers what is asked."""
-        path = self.trials / part_name(bag, index)
-        wanted = header(experiment, bag, index)
+    def remove(self, bag: str, index: int) -> None:
+        """Delete the part of a block."""
+        self.part(bag, index).unlink(missing_ok=True)
+
+    def has(self, head: dict[str, Any]) -> bool:
+        """Return whether the part with this head is here: whole, and of what is asked."""
+        path = self.part(head["block"]["bag"], head["block"]["index"])
         # as text: the order of models and estimators is that of the rows
-        return path.exists() and json.dumps(read_header(path)) == json.dumps(wanted)
+        return path.exists() and json.dumps(read_header(path)) == json.dumps(head)
 
-    def parts(self, experiment: Experiment) -> Parts:
-        """Return the parts that are here, bag by bag, block by block."""
-        blocks = ((bag, index) for bag in experiment.bags for index in self._here(experiment, bag))
-        return Parts(tuple(self.trials / part_name(bag, index) for bag, index in blocks))
-
-    def _here(self, experiment: Experiment, bag: str) -> list[int]:
+    def here(self, bag: str) -> list[int]:
+        """Return which blocks of a bag have a part here, ascending."""
         names = os.listdir(self.trials) if self.trials.is_dir() else []
         found = (part_index(bag, name) for name in names)
-        return sorted(i for i in found if i is not None and i < experiment.blocks(bag))
+        return sorted(index for index in found if index is not None)
 
-    def stored(self, experiment: Experiment, bag: str) -> int:
-        """Return how many blocks of a bag are here; a damaged part counts as missing."""
-        return sum(self.has(experiment, bag, index) for index in self._here(experiment, bag))
+    def parts(self, blocks: Mapping[str, int]) -> Parts:
+        """Return the parts that are here of the first so many blocks of each bag, in order."""
+        found = ((bag, i) for bag, most in blocks.items() for i in self.here(bag) if i < most)
+        return Parts(tuple(self.part(bag, index) for bag, index in found))
 
     def in_use(self) -> bool:
         """Return whether a run is at work here now."""
@@ -158,7 +166,7 @@ class Directory:
             return True
 
     def save_table(self, name: str, table: pa.Table) -> None:
-        """Write `summary`, `convergence` or `trace`; it carries the experiment in its metadata."""
+        """Write one of the tables; it carries the experiment in its metadata."""
         sink = pa.BufferOutputStream()
         text = self.experiment_text() or ""
         kept = table.cast(_TABLES[name]).replace_schema_metadata({"klsim.experiment": text})
@@ -166,7 +174,7 @@ class Directory:
         self.save(self.path / f"{name}.parquet", sink.getvalue().to_pybytes())
 
     def table(self, name: str) -> pa.Table:
-        """Return `summary`, `convergence` or `trace`; NoResults where it was not made."""
+        """Return one of the tables, such as `summary`; NoResults where it was not made."""
         path = self.path / f"{name}.parquet"
         if not path.is_file():
             raise NoResults(f"{path} is not there; make it with: klsim analyze {self.path}")
@@ -181,6 +189,14 @@ class Directory:
         """Write run.json: what made these files, and how long it took."""
         text = json.dumps(facts, indent=2, ensure_ascii=False) + "\n"
         self.save(self.path / "run.json", text.encode())
+
+    def run_facts(self) -> dict[str, Any]:
+        """Return what run.json says; nothing where there is none."""
+        try:
+            facts = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return facts if isinstance(facts, dict) else {}
 
     def log(self, event: str, **facts: Any) -> None:
         """Add a line to log.jsonl."""
@@ -199,30 +215,3 @@ class Directory:
         known = {*_OWN, ".lock", "trials"}
         names = set(os.listdir(self.path)) if self.path.is_dir() else set()
         return "experiment.yaml" not in names and bool(names - known)
-
-
-def differences(there: Experiment, asked: Experiment) -> list[str]:
-    """Say in what two experiments differ that must not share a directory, line by line.
-
-    More trials of the same experiment simply go on; fewer would leave rows nobody asked for.
-    """
-    lines = list(_compared("", there.identity, asked.identity))
-    if asked.trials < there.trials:
-        lines.append(f"trials: {there.trials} there, {asked.trials} asked")
-    if not lines and there.digest != asked.digest:
-        lines.append("the order of bags, models, estimators or learners")
-    return lines
-
-
-def _compared(path: str, there: Any, asked: Any) -> Iterable[str]:
-    if isinstance(there, dict) and isinstance(asked, dict):
-        for key in dict.fromkeys([*there, *asked]):
-            inner = f"{path}.{key}" if path else str(key)
-            yield from _compared(inner, there.get(key), asked.get(key))
-    elif there != asked:
-        yield f"{path}: {_short(there)} there, {_short(asked)} asked"
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -14,13 +14,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sim.canary import canary
 from sim.errors import Fault
-from sim.experiment import Experiment
 from sim.tables import TRIALS
 
 PART = re.compile(r"[A-Za-z0-9_]+-[0-9a-f]{8}-([0-9]{9,12})\.parquet")
 """What a part's file is called."""
+
+CONTROLS_VERSION = 1
+"""Raised where a part has other control rows than before; parts without any have none."""
+
+SHELVES = ("models", "estimators", "learners")
+"""The families whose members an extension may add."""
+
+GROWING = ("sizes", "targets", *SHELVES)
+"""What a part covers and may cover more of, trials and bags aside."""
+
+_PLACES = ("bags", "models", "targets", "sizes")
+"""The keys of a member that say where it stands, not what it is."""
 
 _KEY = b"klsim"
 _ROWS = b"klsim.rows"
@@ -47,24 +57,9 @@ def part_index(bag: str, name: str) -> int | None:
     return int(known[1])
 
 
-def header(experiment: Experiment, bag: str, index: int) -> dict[str, Any]:
-    """Return what a part says of itself: which block it is, and what it covers of it.
-
-    A part is used only where this is equal to what is asked.
-    """
-    whole = experiment.identity
-    drawn = experiment.block_trials(bag)
-    rest = {key: whole[key] for key in ("unit", "models", "targets", "estimators", "learners")}
-    return {
-        "stream": whole["stream"],
-        "canary": canary(),
-        "block": {"seed": whole["seed"], "bag": bag, "is": whole["bags"][bag], "index": index},
-        "covers": {
-            "trials": min(drawn, experiment.trials - index * drawn),
-            "sizes": list(experiment.sizes_of(bag)),
-            **rest,
-        },
-    }
+def own(member: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return a member without what says where it stands: filters, and the sizes of a bag."""
+    return None if member is None else {k: v for k, v in member.items() if k not in _PLACES}
 
 
 def encode(rows: pa.Table, head: dict[str, Any]) -> bytes:

@@ -1,0 +1,177 @@
+"""The adjusted bias of each cell: its estimates held against the control variates beside them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from sim.analysis.regression import Adjusted, Adjustment, Floats
+from sim.analysis.series import Key, Line, Series
+from sim.contracts.arrays import Counts, Mix, Reference
+from sim.contracts.bag import Bag
+from sim.controls import PLUG_IN, QUADRATIC, Controls
+from sim.experiment import Cell, Experiment
+
+__all__ = ["Adjusted", "Adjustments"]
+
+_OUTCOMES = 48
+"""More than the trials that a regression on three controls needs."""
+
+_AT_ONCE = 2**20
+
+Place = tuple[str, int, str | None]
+"""Bag, size and model: cells there share their controls."""
+
+
+class Adjustments:
+    """The adjusted biases of all cells of a run; `add` each part's series, controls included."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self._experiment = experiment
+        self._combinations: dict[Key, bool] = {}
+        self._found: dict[Place, Adjustment] = {}
+        self._columns: dict[Key, int] = {}
+        self._keys: dict[Place, list[Key]] = {}
+
+    def add(self, batch: Sequence[Series]) -> None:
+        """Take the series of one part: they share their trials."""
+        cells: dict[Place, list[Series]] = defaultdict(list)
+        controls: dict[tuple[str, int], list[Series]] = defaultdict(list)
+        for one in batch:
+            line, size = one.key
+            if line.is_control:
+                controls[line.bag, size].append(one)
+            else:
+                cells[line.bag, size, line.model].append(one)
+        for place, own in cells.items():
+            bag, size, model = place
+            every = {c.key.line: c for c in controls[bag, size]}
+            used = self._used(bag, [line for line in every if line.model in (None, model)])
+            if used:
+                self._take(place, own, [every[line] for line in used])
+
+    def _used(self, bag: str, controls: list[Line]) -> list[Line]:
+        names = used([line.estimator for line in controls], self._experiment.bags[bag])
+        return [line for line in controls if line.estimator in names]
+
+    def _take(self, place: Place, cells: list[Series], controls: list[Series]) -> None:
+        if place not in self._found:
+            self._keys[place] = [one.key for one in cells]
+            self._columns.update({one.key: column for column, one in enumerate(cells)})
+            truths, means = [one.truth for one in cells], [one.truth for one in controls]
+            self._found[place] = Adjustment(truths, means)
+        values = np.stack([one.estimate for one in cells], axis=1)
+        values = self._aligned(place, [one.key for one in cells], values)
+        self._found[place].add(values, np.stack([one.estimate for one in controls], axis=1))
+
+    def _aligned(self, place: Place, keys: list[Key], values: Floats) -> Floats:
+        """Return the columns of the first part's cells; NaN for one that this part lacks.
+
+        Parts differ where an extension was cut short: what only some have has no adjusted bias.
+        """
+        if keys == self._keys[place]:
+            return values
+        columns = {key: column for column, key in enumerate(keys)}
+        none = np.full(len(values), np.nan)
+        known = [columns.get(key) for key in self._keys[place]]
+        return np.stack([none if c is None else values[:, c] for c in known], axis=1)
+
+    def of(self, key: Key) -> Adjusted | None:
+        """Return the adjusted bias of a cell; None where it has none (see `Adjustment.of`).
+
+        Nor has one of which the controls leave nothing in the trials seen, but not by formula:
+        what was not seen may differ, and the error of that is not known.
+        """
+        line, size = key
+        found = self._found.get((line.bag, size, line.model))
+        column = self._columns.get(key)
+        one = None if found is None or column is None else found.of(column)
+        if one is None or one.mcse > 0:
+            return one
+        if key not in self._combinations:
+            self._combinations[key] = is_combination(self._experiment, key)
+        return one if self._combinations[key] else None
+
+    def columns(self, key: Key) -> dict[str, float | None]:
+        """Return the columns of the summary that say it; none where it has none."""
+        one = self.of(key)
+        if one is None:
+            return {}
+        return {
+            "adjusted_bias": one.bias,
+            "adjusted_bias_mcse": one.mcse,
+            "variance_reduction": one.variance_reduction,
+        }
+
+
+def used(controls: Sequence[str], bag: Bag) -> list[str]:
+    """Return the names of the controls that take part.
+
+    Of two colours one count decides everything: `quadratic` beside `plug_in` would explain
+    little more, and leave so little that few trials carry it; its error would be told too small.
+    """
+    twice = len(bag.colours) == 2 and PLUG_IN in controls
+    return [name for name in controls if not (twice and name == QUADRATIC)]
+
+
+def is_combination(experiment: Experiment, key: Key) -> bool:
+    """Return whether an estimate is a combination of its controls for any counts.
+
+    Tried on outcomes far more spread than trials are: many lack a colour, or show one only.
+    """
+    line, size = key
+    [cell] = [c for c in experiment.cells(line.bag) if _is_of(c, key)]
+    bag = experiment.bags[line.bag]
+    models = {line.model: experiment.models[line.model]} if line.model is not None else {}
+    controls = Controls(bag, models, experiment.unit)
+    rng = np.random.default_rng(0)
+    found: Adjustment | None = None
+    for counts in _spread(bag.expected(size), size, rng):
+        known = _reference(experiment, key, len(counts), rng)
+        with np.errstate(all="ignore"):
+            try:
+                values = cell.estimator.estimate(counts, known, cell.target)
+            except Exception:  # anybody's estimator: it need not answer to what cannot come
+                return False
+        every = {one.estimator: one for one in controls.outcomes(size, counts)}
+        beside = [every[name] for name in used(list(every), bag)]
+        found = found or Adjustment([0.0], [one.truth for one in beside])
+        x = np.stack([one.estimates for one in beside], axis=1)
+        found.add(values[:, np.newaxis] / cell.target.per_unit(experiment.unit), x)
+    one = None if found is None else found.of(0)
+    return one is not None and one.mcse == 0
+
+
+def _is_of(cell: Cell, key: Key) -> bool:
+    own = (cell.model, cell.target.name, cell.label)
+    return own == (key.line.model, key.line.target, key.line.estimator)
+
+
+def _spread(p: Mix, size: int, rng: np.random.Generator) -> Iterator[Counts]:
+    """Yield outcomes of draws from compositions far from p, of the colours that p has."""
+    drawn = np.flatnonzero(p)
+    step = max(1, _AT_ONCE // len(p))
+    for begin in range(0, _OUTCOMES, step):
+        trials = min(step, _OUTCOMES - begin)
+        counts = np.zeros((trials, len(p)), dtype=np.int64)
+        shares = rng.dirichlet(np.full(len(drawn), max(0.3, 2 / len(drawn))), trials)
+        counts[:, drawn] = rng.multinomial(size, shares)
+        if begin == 0:  # one colour alone
+            counts[0] = 0
+            counts[0, drawn[0]] = size
+        yield counts
+
+
+def _reference(
+    experiment: Experiment, key: Key, trials: int, rng: np.random.Generator
+) -> Reference:
+    bag = experiment.bags[key.line.bag]
+    if key.line.model is None:
+        return Reference.known(bag.truth(key.size))
+    model = experiment.models[key.line.model]
+    q, number = model.truth(bag, key.size), model.drawn(key.size)
+    if number is None:
+        return Reference.known(q)
+    return Reference.counted(rng.multinomial(number, q / q.sum(), trials))

@@ -1,0 +1,1 @@
+"""The loop: which blocks are computed, by whom, and when there are enough."""

@@ -1,0 +1,213 @@
+"""Which blocks, in what order, and when there are enough: only here is anything decided."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from sim.analysis.series import COLUMNS, Series, series
+from sim.engines import Engine
+from sim.experiment import Experiment
+from sim.loop.crew import Block, Crew, Task
+from sim.store.coverage import header, reusable
+from sim.store.directory import Directory, write_through
+from sim.store.parts import Parts, encode
+from sim.trials import block_rows
+
+TRIED = 0.5
+"""Seconds of work before what is left is guessed from it."""
+
+WORTH_WORKERS = 3.0
+"""Seconds of work left that are worth starting processes for."""
+
+
+class _BlockError(Exception):
+    """What went wrong in a block, in words: not every exception can travel between processes."""
+
+
+Progress = Callable[[int, int], None]
+"""Called with the trials done and, as far as is known, the trials in all, over all bags."""
+
+
+class Judge(Protocol):
+    """What decides when a bag ends: it takes its blocks one after the other."""
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks it has taken."""
+
+    @property
+    def trials(self) -> int:
+        """How many trials they hold."""
+
+    @property
+    def over(self) -> bool:
+        """Whether the bag ends here."""
+
+    @property
+    def expected(self) -> int:
+        """How many trials there will be, as far as is known now."""
+
+    def add(self, batch: list[Series]) -> None:
+        """Take the series of the next block."""
+
+
+def all_blocks(
+    experiment: Experiment, is_over: Callable[[str], bool] = lambda bag: False
+) -> Iterator[Block]:
+    """Yield every block, the first of each bag first: an early stop leaves all bags alike.
+
+    A bag that is over gives no more.
+    """
+    left = {bag: experiment.blocks(bag) for bag in experiment.bags}
+    index = 0
+    while left:
+        for bag in left:
+            if not is_over(bag):
+                yield Block(bag, index)
+        index += 1
+        left = {bag: most for bag, most in left.items() if index < most and not is_over(bag)}
+
+
+def make_part(experiment: Experiment, block: Block, there: Path, staged: Path) -> None:
+    """Write a block's part where the coordinator finds it; runs in a worker.
+
+    What a part that lies there already holds of it is not computed again. Nothing comes back
+    through the pool's pipe: a worker killed while it writes megabytes there would leave
+    everybody else waiting for the rest.
+    """
+    try:
+        head = header(experiment, block.bag, block.index)
+        rows = block_rows(experiment, block.bag, block.index, reusable(there, head))
+        write_through(staged, encode(rows, head))
+    except Exception as error:
+        raise _BlockError(f"{type(error).__name__}: {error}") from None
+
+
+def complete(
+    experiment: Experiment,
+    directory: Directory,
+    engine: Engine,
+    progress: Progress,
+    judges: Mapping[str, Judge] = MappingProxyType({}),
+) -> int:
+    """Compute and store every block that is missing; return how many were computed.
+
+    A bag that has a judge ends where the judge says, any other with its last block.
+    """
+    ledger = _Ledger(experiment, directory, progress, judges)
+    missing = ledger.missing()
+
+    def task(block: Block) -> Task:
+        place = block.bag, block.index
+        return partial(
+            make_part, experiment, block, directory.part(*place), directory.staged(*place)
+        )
+
+    crew = Crew(engine, task, ledger.keep, ledger.wants)
+    if engine.hesitant:
+        missing = _begin(crew, missing, ledger)
+    first = next(missing, None)  # no workers for nothing
+    if first is not None:
+        crew.work(chain([first], missing))
+    ledger.remove_surplus()
+    return ledger.computed
+
+
+def _begin(crew: Crew, blocks: Iterator[Block], ledger: _Ledger) -> Iterator[Block]:
+    """Compute here as long as workers would not pay; return the blocks that are left."""
+    serial = replace(crew, engine=Engine("serial"), held={})
+    begun = time.monotonic()
+    paces: dict[str, float] = {}
+    for block in blocks:
+        before = time.monotonic()
+        serial.work(iter([block]))
+        now = time.monotonic()
+        paces[block.bag] = (now - before) / ledger.experiment.kept(block.bag, block.index)
+        if now - begun > TRIED and ledger.left(paces) > WORTH_WORKERS:
+            break
+    return blocks
+
+
+class _Ledger:
+    """Keeps the blocks that are done, decides which are wanted, and tells whoever watches.
+
+    A bag's blocks are judged in their order, whatever order they come in.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        directory: Directory,
+        progress: Progress,
+        judges: Mapping[str, Judge],
+    ) -> None:
+        self.experiment = experiment
+        self.computed = 0
+        self._directory, self._progress, self._judges = directory, progress, judges
+        self._done: Counter[str] = Counter()
+        self._unjudged: dict[str, set[int]] = {bag: set() for bag in experiment.bags}
+
+    def missing(self) -> Iterator[Block]:
+        """Yield the blocks that are wanted and not stored yet; count those that are."""
+        for block in all_blocks(self.experiment, self._is_over):
+            if self._directory.has(header(self.experiment, block.bag, block.index)):
+                self._add(block)
+            else:
+                yield block
+
+    def wants(self, block: Block) -> bool:
+        """Return whether a block that is not done yet is asked for."""
+        return not self._is_over(block.bag)
+
+    def keep(self, block: Block) -> None:
+        """Make what a worker wrote the part of its block, unless it came too late."""
+        if self.wants(block):
+            self._directory.adopt(block.bag, block.index)
+            self.computed += 1
+            self._add(block)
+
+    def remove_surplus(self) -> None:
+        """Remove the parts beyond the end of a bag that ended while they were computed."""
+        for bag, judge in self._judges.items():
+            for index in self._directory.here(bag):
+                if index >= judge.blocks:
+                    self._directory.remove(bag, index)
+
+    def left(self, paces: Mapping[str, float]) -> float:
+        """Return the seconds of work left, at so many seconds a trial of each bag."""
+        slowest = max(paces.values())
+        trials = ((bag, self._expected(bag) - self._done[bag]) for bag in self.experiment.bags)
+        return sum(max(0, number) * paces.get(bag, slowest) for bag, number in trials)
+
+    def _is_over(self, bag: str) -> bool:
+        return bag in self._judges and self._judges[bag].over
+
+    def _add(self, block: Block) -> None:
+        self._done[block.bag] += self.experiment.kept(block.bag, block.index)
+        if block.bag in self._judges:
+            self._unjudged[block.bag].add(block.index)
+            self._judge(block.bag)
+        total = sum(map(self._expected, self.experiment.bags))
+        self._progress(self._done.total(), total)
+
+    def _judge(self, bag: str) -> None:
+        judge, unjudged = self._judges[bag], self._unjudged[bag]
+        while judge.blocks in unjudged and not judge.over:
+            unjudged.remove(judge.blocks)
+            (rows,) = Parts((self._directory.part(bag, judge.blocks),)).read(COLUMNS)
+            judge.add(list(series(rows)))
+        if judge.over:
+            self._done[bag] = judge.trials
+
+    def _expected(self, bag: str) -> int:
+        if bag not in self._judges:
+            return self.experiment.trials
+        return max(self._done[bag], self._judges[bag].expected)
