@@ -193,7 +193,7 @@ def trace(path: str | Path, trials: int) -> Results:
 
 
 def reanalyze(path: str | Path) -> Results:
-    """Make summary and convergence of a run anew from the trials that are there."""
+    """Make the tables of a run anew from the trials that are there."""
     results = open_results(path)
     directory = Directory(results.path)
     with directory.locked(), threadpool_limits(1):

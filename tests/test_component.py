@@ -180,7 +180,9 @@ def test_what_is_no_mapping_is_no_member(family, value):
     if family.bare and isinstance(value, str):  # a kind alone is one
         assert message.startswith(f"unknown kind {value!r}; known here: ")
         return
-    assert message.startswith(f"expected a {family.singular}, {{kind: …}}; got ")
+    known = {"bag": "a", "model": "a", "learner": "a", "estimator": "an", "interval": "an"}
+    article = known[family.singular]
+    assert message.startswith(f"expected {article} {family.singular}, {{kind: …}}; got ")
 
 
 @pytest.mark.parametrize(("family", "kind"), MEMBERS)

@@ -604,6 +604,13 @@ def test_an_extension_that_was_cut_short_is_analyzed_as_far_as_it_goes(there, tm
     assert len(both) == len(old)
     for name in ("bias", "sd", "adjusted_bias"):
         assert both[name].equals(both[f"{name}_before"]), name
+    # nor compared: the command tells what it can
+    best = sim.open_results(there).best().query("bag == 'back' and model == 'itself'")
+    assert set(best["best"].dropna()) == {"corrected"}
+    assert not any("jackknife" in rivals for rivals in best["rivals"])
+    told = klsim("analyze", there)
+    assert told.returncode == 0, told.stderr
+    assert "not complete" in told.stdout
     # nothing that only some parts have is adjusted by the controls of all
     one = new[(new["estimator"] == "jackknife") & (new["model"] == "itself")]
     assert len(one)

@@ -178,10 +178,16 @@ def test_the_most_trials_end_a_bag_to_the_trial(tmp_path, most):
     assert status(results.path)["complete"]
 
 
-def test_fewer_than_2000_trials_at_most_may_reach_the_precision(tmp_path):
+def test_fewer_than_2000_trials_at_most_never_reach_the_precision(tmp_path):
     results = sim.run(built({**PLAIN, "stop": until(1.0, 150)}), out=tmp_path)
     assert numbers(results) == {"two": 150, "rare": 150}
-    assert all(end["reached"] for end in results.stop["bags"].values())
+    assert not any(end["reached"] for end in results.stop["bags"].values())
+    told = results.report()
+    assert code(told) == 5
+    assert list(ends(told)) == [
+        f"bag {bag}: 150 trials, the most; below 2,000 an error is too uncertain to stop by"
+        for bag in ("two", "rare")
+    ]
 
 
 def test_a_cell_whose_truth_is_infinite_takes_no_part(tmp_path):

@@ -1,1 +1,1 @@
-"""Trials go in, batch by batch; summary and convergence come out. Compute only: no figures."""
+"""Trials go in, batch by batch; the tables of the analysis come out. Compute only: no figures."""

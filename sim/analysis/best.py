@@ -28,8 +28,10 @@ def best(comparison: Sequence[Row], summary: Sequence[Row]) -> Iterator[dict[str
         known = pairs.setdefault(_place(row), {})
         known[frozenset((row["first"], row["second"]))] = row
     cells: dict[tuple[Any, ...], list[Row]] = {place: [] for place in pairs}
+    compared = {place: set[str]().union(*known) for place, known in pairs.items()}
     for row in summary:
-        if _place(row) in cells and _always(row):
+        # one that only some parts have is not in the comparison: trials would not be the same
+        if row["estimator"] in compared.get(_place(row), ()) and _always(row):
             cells[_place(row)].append(row)
     for place, rows in cells.items():
         yield {**dict(zip(_PLACE, place, strict=True)), **_chosen(rows, pairs[place])}

@@ -13,7 +13,7 @@ from sim.cli.show import show
 @options.results
 @options.as_json
 def command(results: str, as_json: bool) -> None:
-    """Make summary and convergence anew from the trials that are there."""
+    """Make summary, convergence and comparison anew from the trials that are there."""
     analyzed = api.reanalyze(results)
     if as_json:
         click.echo(options.strict_json(analyzed.rows()))

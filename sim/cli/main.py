@@ -18,9 +18,9 @@ VERBS = {
     "extend": "Add to a result what a larger experiment asks for; what is there stays.",
     "validate": "Check configuration files and name every fault with its place.",
     "status": "Say how far a run has come.",
-    "analyze": "Make summary and convergence anew from the trials that are there.",
+    "analyze": "Make summary, convergence and comparison anew from the trials that are there.",
     "estimate": "Estimate a divergence from your own counts, by every estimator that applies.",
-    "list": "List the kinds of bags, models, learners and estimators.",
+    "list": "List the kinds of bags, models, learners, estimators and intervals.",
     "schema": "Print the JSON Schema of an experiment file, for editors.",
     "init": "Write a small experiment to begin with.",
 }

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from sim.cli.show import show
+from sim.loop.stopping import LEAST_TRIALS
 
 FAILED_ESTIMATES = 3
 NOT_PRECISE = 5
@@ -31,6 +32,8 @@ def ends(told: Mapping[str, Any]) -> Iterator[str]:
         begun = f"bag {bag}: {end['trials']:,} trials"
         if end["reached"]:
             yield f"{begun}; every bias is known to {stop['bias_mcse']:g}"
+        elif end["trials"] < LEAST_TRIALS:
+            yield f"{begun}, the most; below {LEAST_TRIALS:,} an error is too uncertain to stop by"
         else:
             error = "unknown" if end["bias_mcse"] is None else f"{end['bias_mcse']:.2g}"
             place = f"{end['where']['estimator']} at n = {end['where']['size']:,}"

@@ -71,6 +71,10 @@ class Family:
         points = (p for p in entry_points(group=_GROUP) if p.name.startswith(prefix))
         return {point.name.removeprefix(prefix): point for point in points}
 
+    @property
+    def _one(self) -> str:
+        return f"{'an' if self.singular[0] in 'aeiou' else 'a'} {self.singular}"
+
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds of all members: the shelf's own, then those installed."""
         return self._files + tuple(sorted(set(self._installed) - set(self._files)))
@@ -93,7 +97,7 @@ class Family:
         if self.bare and isinstance(value, str):
             value = {"kind": value}
         if not isinstance(value, Mapping):
-            raise problem(f"expected a {self.singular}, {{kind: …}}; got {shown(value)}")
+            raise problem(f"expected {self._one}, {{kind: …}}; got {shown(value)}")
         kind = value.get("kind")
         if not isinstance(kind, str) or kind not in self.kinds():
             known = guess(str(kind), self.kinds()) if kind is not None else guess("", self.kinds())

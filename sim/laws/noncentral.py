@@ -56,7 +56,7 @@ def _away(
 ) -> tuple[Floats, Floats]:
     """Return Φ⁻¹(P) less z, nearly straight in s, and its slope."""
     chance, slope = _chance(r[left], s, freedom)
-    with np.errstate(divide="ignore", over="ignore"):
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         place = ndtri(chance)
         return place - z, slope * np.exp(place * place / 2) / _DENSITY
 

@@ -67,7 +67,7 @@ class Precision:
     @property
     def reached(self) -> bool:
         """Whether every bias is known well enough."""
-        return self.worst <= self.stop.bias_mcse
+        return self.trials >= LEAST_TRIALS and self.worst <= self.stop.bias_mcse
 
     @property
     def over(self) -> bool:
