@@ -2,7 +2,7 @@
 
 The root mean square of so many nearly normal values has a relative error of 1/√(2·repeats): 2.2 %
 for 1000 repeats, 3.2 % for 500. A ratio of reported to seen must lie within 4 such errors of 1,
-with a fixed seed. `python -m tests.studies` prints all ratios (docs/calibration.md).
+10 % at most, with a fixed seed. `python -m tests.studies` prints all ratios (docs/calibration.md).
 
 Two kinds of errors are known to be too large and may be: that of a coverage near 0 or 1, of
 which few trials tell anything (Agresti & Coull), and those of fits to the heavy tails of `rare`.
@@ -25,7 +25,7 @@ LEVEL = 0.95
 
 
 def bound(repeats: int) -> float:
-    return 4 / sqrt(2 * repeats)
+    return min(0.10, 4 / sqrt(2 * repeats))
 
 
 def may_be_larger(one: Ratio) -> bool:
@@ -86,9 +86,9 @@ def test_every_reported_error_is_the_spread_over_studies(bag):
     assert len(found.covered) == 2 * 3 * 4 * len(QUANTILES)
     for name in ("bias", "sd", "rmse", "mae", "adjusted_bias", "difference", "mse_ratio"):
         assert len(found.of(name)) == 2 * 3 * 4, name
-        # over sizes and estimators cells share draws: as many as two that do not
+        # over sizes and estimators cells share draws: as many as a few that do not
         mean = np.mean([one.ratio for one in found.of(name) if not one.is_exact])
-        assert bag == "rare" or abs(mean - 1) < bound(2 * found.repeats), name
+        assert bag == "rare" or abs(mean - 1) < bound(4 * found.repeats), name
     for name in ("coverage", "width"):
         assert len(found.of(name)) == 2 * 2 * 4, name
     for quantity in ("bias", "sd", "rmse"):
