@@ -155,6 +155,8 @@ class Studies:
     repeats: int
     z: dict[tuple[str, ...], np.ndarray]
     covered: dict[tuple[str, ...], float]
+    windows: set[tuple[int | None, int | None]]
+    """The first and the last size of every fit of the counted KL."""
 
     def of(self, *names: str) -> list[Ratio]:
         """Return the ratios of these quantities."""
@@ -175,6 +177,7 @@ class _Repeats:
         self.intervals: dict[tuple[str, ...], list[tuple[float, float]]] = defaultdict(list)
         self.pooled: dict[tuple[str, ...], list[np.ndarray]] = defaultdict(list)
         self.z: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        self.windows: set[tuple[int | None, int | None]] = set()
 
     def result(self) -> Studies:
         for number, rows in enumerate(_tables(self.plan)):
@@ -188,7 +191,9 @@ class _Repeats:
                 self._take_rates(tables.summary.to_pylist(), tables.convergence.to_pylist())
         ratios = [Ratio.of(what, record) for what, record in self.records.items()]
         z = {what: np.array(values) for what, values in self.z.items()}
-        return Studies(ratios, len(next(iter(z.values()))), z, dict(self._coverages()))
+        return Studies(
+            ratios, len(next(iter(z.values()))), z, dict(self._coverages()), self.windows
+        )
 
     def _pool(self, rows: pa.Table) -> None:
         names = ("bag", "model", "estimator", "size")
@@ -234,6 +239,8 @@ class _Repeats:
         for line in lines:
             rows = [row for row in summary if _line(row) == _line(line)]
             quantity = line["quantity"]
+            if line["estimator"] == "counting":
+                self.windows.add((line["from_size"], line["to_size"]))
             place = (*_line(line), "all", f"{quantity}: rate")
             constant = (*_line(line), "all", f"{quantity}: constant")
             if line["rate_se"] is None:

@@ -81,6 +81,8 @@ def test_every_reported_error_is_the_spread_over_studies(bag):
     found = studies.studies(bag)
     print(*studies.lines(found), sep="\n")
     assert not list(faults(found))
+    # no fit of what is well seen picks its sizes
+    assert bag == "rare" or found.windows == {(10, 100)}
     # nothing was left out: two models, three estimators, four sizes
     assert len(found.z) == 2 * 3 * 4
     assert len(found.covered) == 2 * 3 * 4 * len(QUANTILES)

@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from math import comb, exp, isfinite, log, nan, sqrt
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from test_summary import Memory, Odd
 
 from sim.analysis.analyze import Analysis, analyze
 from sim.analysis.crossings import crossing
-from sim.contracts.estimator import Estimator
 from sim.experiment import Experiment
 from sim.tables import COMPARISON
 from sim.trials import block_rows
 
 INF = float("inf")
 PLACE = ["bag", "model", "target", "size"]
-
-
-class Odd(Estimator):
-    """Does not answer at no red ball, fails at one, is infinite at two, red's share beyond."""
-
-    kind: Literal["odd"] = "odd"
-
-    def estimate(self, counts, reference, target):
-        if np.any(counts[:, 0] == 1):
-            raise ValueError("one red ball")
-        share = counts[:, 0] / counts.sum(axis=1)
-        return np.select([counts[:, 0] == 0, counts[:, 0] == 2], [nan, INF], share)
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Parts that were never written."""
-
-    tables: tuple[pa.Table, ...]
-
-    def read(self, columns=None):
-        return (table.select(columns or table.column_names) for table in self.tables)
 
 
 def experiment(**changes) -> Experiment:
