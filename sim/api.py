@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,18 @@ from sim.analysis.analyze import analyze
 from sim.analysis.best import best
 from sim.config import reading
 from sim.contracts.bag import TimedBag
-from sim.engines import Engine, EngineName
+from sim.engines import Engine
 from sim.experiment import Experiment
-from sim.loop.admission import admit, admit_extension, expect_result, experiment_there
+from sim.loop import admission, verification
 from sim.loop.complete import Progress, complete
-from sim.loop.records import blocks, facts, stopped
+from sim.loop.records import facts, stopped
+from sim.loop.spread import pieces, spread
+from sim.loop.standing import standing
 from sim.loop.stopping import precisions
+from sim.one_trial import trace_rows
 from sim.store import coverage
 from sim.store.directory import Directory, NoResults
 from sim.tables import BEST, TRIALS
-from sim.trials import trace_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +47,7 @@ class Results:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment, as resolved when it was run."""
-        return experiment_there(Directory(self.path))
+        return admission.experiment_there(Directory(self.path))
 
     @property
     def stop(self) -> dict[str, Any] | None:
@@ -85,8 +88,8 @@ class Results:
     @property
     def trials(self) -> pd.DataFrame:
         """Every estimate: a row for each cell, size and trial. As large as the run was."""
-        parts = coverage.parts(Directory(self.path), self.experiment)
-        tables = [TRIALS.empty_table(), *parts.read()]
+        bags = coverage.parts(Directory(self.path), self.experiment)
+        tables = [TRIALS.empty_table(), *chain.from_iterable(parts.read() for parts in bags)]
         return pa.concat_tables(tables, promote_options="default").to_pandas()
 
     @property
@@ -116,7 +119,7 @@ def run(
     *,
     out: str | Path = "results",
     workers: int = 1,
-    engine: EngineName = "auto",
+    engine: str = "auto",
     fresh: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Results:
@@ -128,7 +131,7 @@ def run(
     """
     directory = Directory(Path(out) / experiment.name)
     with directory.locked(), threadpool_limits(1):
-        admit(directory, experiment, fresh=fresh)
+        admission.admit(directory, experiment, fresh=fresh)
         _carry_out("run", experiment, directory, Engine(engine, workers), progress)
     return Results(directory.path)
 
@@ -138,7 +141,7 @@ def extend(
     *,
     out: str | Path = "results",
     workers: int = 1,
-    engine: EngineName = "auto",
+    engine: str = "auto",
     progress: Progress = lambda done, total: None,
 ) -> Results:
     """Add to the results in `out/<name>` what a larger experiment asks for beyond them.
@@ -149,9 +152,9 @@ def extend(
     DifferentExperiment where what is there would change, and what `run` raises.
     """
     directory = Directory(Path(out) / experiment.name)
-    expect_result(directory)
+    admission.expect_result(directory)
     with directory.locked(), threadpool_limits(1):
-        admit_extension(directory, experiment)
+        admission.admit_extension(directory, experiment)
         _carry_out("extend", experiment, directory, Engine(engine, workers), progress)
     return Results(directory.path)
 
@@ -168,7 +171,7 @@ def _carry_out(
     ends = {bag: judge.facts() for bag, judge in judges.items()}
     if ends:
         directory.log("stop", bags=ends)
-    _analyze(directory, experiment)
+    _analyze(directory, experiment, engine)
     ended = time.monotonic()
     timings = {"trials": drawn - started, "analysis": ended - drawn}
     directory.save_run(facts(experiment, computed, ends, timings))
@@ -181,7 +184,7 @@ def trace(path: str | Path, trials: int) -> Results:
     Raises NoResults where no bag of the run has a clock.
     """
     results = open_results(path)
-    experiment, directory = results.experiment, Directory(results.path)
+    experiment, directory = results.experiment, _named(results)
     timed = [label for label, bag in experiment.bags.items() if isinstance(bag, TimedBag)]
     if not timed:
         raise NoResults(f"{path}: no bag of this run has a clock, so there is nothing to trace")
@@ -192,12 +195,12 @@ def trace(path: str | Path, trials: int) -> Results:
     return results
 
 
-def reanalyze(path: str | Path) -> Results:
+def reanalyze(path: str | Path, *, workers: int = 1, engine: str = "auto") -> Results:
     """Make the tables of a run anew from the trials that are there."""
     results = open_results(path)
-    directory = Directory(results.path)
+    directory = _named(results)
     with directory.locked(), threadpool_limits(1):
-        _analyze(directory, results.experiment)
+        _analyze(directory, results.experiment, Engine(engine, workers))
         directory.log("analyze")
     return results
 
@@ -205,11 +208,7 @@ def reanalyze(path: str | Path) -> Results:
 def open_results(path: str | Path) -> Results:
     """Return the results in a directory; NoResults where no run was there."""
     results = Results(Path(path))
-    if Directory(results.path).experiment_text() is None:
-        raise NoResults(
-            f"{path}: expected the directory of a run, such as results/red_blue, "
-            "with an experiment.yaml; found none"
-        )
+    admission.expect_run(Directory(results.path))
     return results
 
 
@@ -217,29 +216,29 @@ def status(path: str | Path) -> dict[str, Any]:
     """Return how far a run has come: for each bag the blocks done and the blocks in all.
 
     Where `stop` stands, the blocks in all are the most that there may be until the run is done,
-    and `used` is there too: how many trials each bag needed, None before.
+    and `used` is there too: how many trials each bag needed, None before. Nothing is written.
     """
     results = open_results(path)
-    experiment, directory = results.experiment, Directory(results.path)
-    stop = results.stop
-    used = None if stop is None else {bag: end["trials"] for bag, end in stop["bags"].items()}
-    bags = {
-        bag: (coverage.stored(directory, experiment, bag), blocks(experiment, bag, used))
-        for bag in experiment.bags
-    }
-    return {
-        "name": experiment.name,
-        "trials": experiment.trials,
-        "bags": bags,
-        "complete": (experiment.stop is None or used is not None)
-        and all(done == most for done, most in bags.values()),
-        "summary": (directory.path / "summary.parquet").exists(),
-        "in_use": directory.in_use(),
-        **({} if experiment.stop is None else {"used": used}),
-    }
+    return standing(Directory(results.path), results.experiment)
 
 
-def _analyze(directory: Directory, experiment: Experiment) -> None:
-    tables = analyze(experiment, coverage.parts(directory, experiment))
+def verify(path: str | Path, recompute: int = 0) -> dict[str, Any]:
+    """Return what is wrong with the files of a run, and how to mend each; nothing is written.
+
+    `recompute` blocks are computed again and compared.
+    """
+    directory = Directory(open_results(path).path)
+    with threadpool_limits(1):
+        return verification.verify(directory, recompute)
+
+
+def _named(results: Results) -> Directory:
+    """Return the directory that a user named, who may have named it by a link."""
+    return Directory(results.path.resolve())
+
+
+def _analyze(directory: Directory, experiment: Experiment, engine: Engine) -> None:
+    with spread(engine.here) as mapped:
+        tables = analyze(experiment, *pieces(coverage.parts(directory, experiment)), mapped=mapped)
     for name in _ANALYZED:
         directory.save_table(name, getattr(tables, name))

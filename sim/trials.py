@@ -2,125 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from sim.contracts.arrays import Counts, Mix, Reference, Values
-from sim.contracts.bag import Bag, TimedBag
+from sim.contracts.bag import Bag
 from sim.contracts.interval import Bounds, Sample
 from sim.controls import LABELS, Controls
 from sim.experiment import Cell, Experiment
 from sim.rows import Key, Names, Outcome, table
-from sim.tables import CONTROL, TRACE, TRIALS
-
-
-def block_rows(
-    experiment: Experiment, bag: str, index: int, known: Iterable[Outcome] = ()
-) -> pa.Table:
-    """Return the rows of one block, size by size, cell by cell, trial by trial.
-
-    After the cells of a size come its control variates. The block is drawn whole; rows beyond
-    the experiment's trials are dropped. `known` are outcomes of the same block: they are taken
-    as they are, and where nothing else is asked nothing is drawn.
-    """
-    if not experiment.cells(bag):
-        return TRIALS.empty_table()
-    first = index * experiment.block_trials(bag)
-    held = {one.key: one for one in known}
-    return table(_names(experiment, bag), list(_outcomes(experiment, bag, index, held)), first)
-
-
-def trace_rows(experiment: Experiment, bag: str, trial: int) -> pa.Table:
-    """Return what happened in one trial of a bag with a clock: the same draws as in its block."""
-    known = experiment.bags[bag]
-    if not isinstance(known, TimedBag):
-        raise TypeError(f"bag {bag!r} has no clock")
-    index, place = divmod(trial, experiment.block_trials(bag))
-    stream = experiment.stream(bag, index=index).spawn(place + 1)[place]
-    happened = list(known.events(experiment.sizes_of(bag)[-1], stream))
-    names = [known.colours[colour] if colour >= 0 else None for _, _, colour in happened]
-    rows = {
-        "bag": [bag] * len(happened),
-        "trial": [trial] * len(happened),
-        "time": [time for time, _, _ in happened],
-        "event": [event for _, event, _ in happened],
-        "colour": names,
-    }
-    arrays = [pa.array(rows[f.name], f.type) for f in TRACE]
-    return pa.Table.from_arrays(arrays, schema=TRACE).unify_dictionaries()
-
-
-def _names(experiment: Experiment, bag: str) -> Names:
-    losses = ["kl_loss"] if experiment.learners else []
-    labels = dict.fromkeys([*experiment.estimators, *experiment.learners, *LABELS])
-    targets = [*experiment.targets, *losses, CONTROL]
-    return Names(bag, list(experiment.models), targets, list(labels))
-
-
-def _outcomes(
-    experiment: Experiment, bag: str, index: int, held: Mapping[Key, Outcome]
-) -> Iterator[Outcome]:
-    cells, sizes = experiment.cells(bag), experiment.sizes_of(bag)
-    controls = _controls(experiment, bag)
-    lacking = [(size, c) for size in sizes for c in cells if _key(c, size) not in held]
-    bare = {size for size in sizes if not held.keys() >= set(controls.keys(size))}
-    last = max([*bare, *(size for size, _ in lacking)], default=0)
-    models = list(dict.fromkeys(cell.model for _, cell in lacking if cell.model is not None))
-    draws = _draws(experiment, bag, index, models)
-    for size in sizes:
-        drawn = next(draws) if size <= last else None
-        for cell in cells:
-            known = held.get(_key(cell, size))
-            yield _estimated(drawn, cell) if known is None else known
-        if size in bare:
-            assert drawn is not None
-            yield from controls.outcomes(size, drawn[1])
-        else:
-            yield from (held[key] for key in controls.keys(size))
-
-
-def _estimated(drawn: _Drawn | None, cell: Cell) -> Outcome:
-    assert drawn is not None
-    place, own, references = drawn
-    return _outcome(place, cell, Sample(own, references[cell.model], cell.target))
-
-
-def _controls(experiment: Experiment, bag: str) -> Controls:
-    beside = dict.fromkeys(c.model for c in experiment.cells(bag) if c.model is not None)
-    met = {name: experiment.models[name] for name in experiment.models if name in beside}
-    return Controls(experiment.bags[bag], met, experiment.unit)
-
-
-def _key(cell: Cell, size: int) -> Key:
-    return cell.model, cell.target.name, cell.label, size
-
-
-def _draws(experiment: Experiment, bag: str, index: int, models: Sequence[str]) -> Iterator[_Drawn]:
-    """Yield what is drawn of a block, size by size, and what these models reveal beside it."""
-    known: Bag = experiment.bags[bag]
-    drawn, kept = experiment.block_trials(bag), experiment.kept(bag, index)
-    sizes = experiment.sizes_of(bag)
-    tallies = known.tally(sizes, drawn, experiment.stream(bag, index=index))
-    revealed = {
-        model: experiment.models[model].reveal(
-            known, sizes, drawn, experiment.stream(bag, model, "model", index=index)
-        )
-        for model in models
-    }
-    for size, counts in zip(sizes, tallies, strict=True):
-        own = _sealed(counts[:kept])
-        place = _Place(experiment, bag, index, size, known.truth(size))
-        references: dict[str | None, Reference] = {None: Reference.known(place.truth)}
-        for model, each in revealed.items():
-            references[model] = _sealed_rows(next(each), kept)
-        yield place, own, references
+from sim.tables import CONTROL, TRIALS
 
 
 @dataclass(frozen=True, eq=False)
-class _Place:
+class Place:
     """Where in a run something is estimated, and the real distribution there."""
 
     experiment: Experiment
@@ -135,10 +33,117 @@ class _Place:
         return self.experiment.stream(*names, index=self.block)
 
 
-_Drawn = tuple[_Place, Counts, dict[str | None, Reference]]
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What is drawn of a block up to a size, and what the models reveal beside it.
+
+    The counts may be changed by the next size: whoever keeps them, copies them.
+    """
+
+    place: Place
+    counts: Counts
+    references: Mapping[str | None, Reference]
 
 
-def _outcome(place: _Place, cell: Cell, sample: Sample) -> Outcome:
+def draws(experiment: Experiment, bag: str, index: int, models: Sequence[str]) -> Iterator[Drawn]:
+    """Yield what is drawn of a block, size by size, and what these models reveal beside it."""
+    known: Bag = experiment.bags[bag]
+    drawn, kept = experiment.block_trials(bag), experiment.kept(bag, index)
+    sizes = experiment.sizes_of(bag)
+    tallies = known.tally(sizes, drawn, experiment.stream(bag, index=index))
+    revealed = {
+        model: experiment.models[model].reveal(
+            known, sizes, drawn, experiment.stream(bag, model, "model", index=index)
+        )
+        for model in models
+    }
+    for size, counts in zip(sizes, tallies, strict=True):
+        own = _sealed(counts[:kept])
+        place = Place(experiment, bag, index, size, known.truth(size))
+        references: dict[str | None, Reference] = {None: Reference.known(place.truth)}
+        for model, each in revealed.items():
+            references[model] = _sealed_rows(next(each), kept)
+        yield Drawn(place, own, references)
+
+
+Draw = Callable[[Experiment, str, int, Sequence[str]], Iterator[Drawn]]
+"""What draws a block: `draws`, or one who looks on."""
+
+
+def block_rows(
+    experiment: Experiment,
+    bag: str,
+    index: int,
+    known: Iterable[Outcome] = (),
+    draw: Draw = draws,
+) -> pa.Table:
+    """Return the rows of one block, size by size, cell by cell, trial by trial.
+
+    After the cells of a size come its control variates. The block is drawn whole; rows beyond
+    the experiment's trials are dropped. `known` are outcomes of the same block: they are taken
+    as they are, and where nothing else is asked nothing is drawn.
+    """
+    if not experiment.cells(bag):
+        return TRIALS.empty_table()
+    first = index * experiment.block_trials(bag)
+    held = {one.key: one for one in known}
+    found = list(_outcomes(experiment, bag, index, held, draw))
+    return table(_names(experiment, bag), found, first)
+
+
+def rows_a_trial(experiment: Experiment, bag: str) -> int:
+    """Return how many rows each trial of a bag has, its control variates included."""
+    cells, controls = experiment.cells(bag), _controls(experiment, bag)
+    sizes = experiment.sizes_of(bag) if cells else ()
+    return sum(len(cells) + len(controls.keys(size)) for size in sizes)
+
+
+def _names(experiment: Experiment, bag: str) -> Names:
+    losses = ["kl_loss"] if experiment.learners else []
+    labels = dict.fromkeys([*experiment.estimators, *experiment.learners, *LABELS])
+    targets = [*experiment.targets, *losses, CONTROL]
+    return Names(bag, list(experiment.models), targets, list(labels))
+
+
+def _outcomes(
+    experiment: Experiment, bag: str, index: int, held: Mapping[Key, Outcome], draw: Draw
+) -> Iterator[Outcome]:
+    cells, sizes = experiment.cells(bag), experiment.sizes_of(bag)
+    controls = _controls(experiment, bag)
+    lacking = [(size, c) for size in sizes for c in cells if _key(c, size) not in held]
+    bare = {size for size in sizes if not held.keys() >= set(controls.keys(size))}
+    last = max([*bare, *(size for size, _ in lacking)], default=0)
+    models = list(dict.fromkeys(cell.model for _, cell in lacking if cell.model is not None))
+    steps = draw(experiment, bag, index, models)
+    for size in sizes:
+        drawn = next(steps) if size <= last else None
+        for cell in cells:
+            known = held.get(_key(cell, size))
+            yield _estimated(drawn, cell) if known is None else known
+        if size in bare:
+            assert drawn is not None
+            yield from controls.outcomes(size, drawn.counts)
+        else:
+            yield from (held[key] for key in controls.keys(size))
+
+
+def _estimated(drawn: Drawn | None, cell: Cell) -> Outcome:
+    assert drawn is not None
+    reference = drawn.references[cell.model]
+    return _outcome(drawn.place, cell, Sample(drawn.counts, reference, cell.target))
+
+
+def _controls(experiment: Experiment, bag: str) -> Controls:
+    beside = dict.fromkeys(c.model for c in experiment.cells(bag) if c.model is not None)
+    met = {name: experiment.models[name] for name in experiment.models if name in beside}
+    return Controls(experiment.bags[bag], met, experiment.unit)
+
+
+def _key(cell: Cell, size: int) -> Key:
+    return cell.model, cell.target.name, cell.label, size
+
+
+def _outcome(place: Place, cell: Cell, sample: Sample) -> Outcome:
     experiment, size = place.experiment, place.size
     q, model_size = place.truth, None
     if cell.model is not None:

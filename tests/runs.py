@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -85,6 +86,16 @@ def klsim(*arguments: object, paths: tuple[Path, ...] = ()) -> subprocess.Comple
     return subprocess.run(
         [KLSIM, *map(str, arguments)], env=environment(*paths), capture_output=True, text=True
     )
+
+
+def kill_when(due: Callable[[], Any], *arguments: object) -> None:
+    """Run the command and kill it with all its workers when that is due, before it ends."""
+    command = [KLSIM, *map(str, arguments)]
+    run = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
+    assert waited_for(lambda: due() or run.poll() is not None)
+    os.killpg(run.pid, signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL, "it ended before"
+    assert waited_for(lambda: not any(session(run.pid))), "orphans"
 
 
 def environment(*paths: Path) -> dict[str, str]:

@@ -224,6 +224,21 @@ def test_one_estimate_that_is_not_finite_takes_its_cell_out_and_no_other(value):
     assert both.of(1).mcse == pytest.approx(alone.mcse, rel=1e-12)
 
 
+def test_what_is_picked_is_what_its_cells_alone_would_have_given():
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(120, 2))
+    y = 5 + x @ rng.normal(size=(2, 3)) + rng.normal(size=(120, 3))
+    first, second = Adjustment(np.zeros(3), [0.0, 0.0]), Adjustment(np.zeros(3), [0.0, 0.0])
+    first.add(y[:70], x[:70])
+    second.add(y[70:, ::-1], x[70:])  # the same cells in another order
+    first.merge(second.picked([2, None, 0]))
+    assert first.of(1) is None
+    for cell in (0, 2):
+        alone = fitted(y[:, cell], x, [0.0, 0.0]).of(0)
+        assert first.of(cell).bias == pytest.approx(alone.bias, rel=1e-9)
+        assert first.of(cell).mcse == pytest.approx(alone.mcse, rel=1e-9)
+
+
 @pytest.mark.parametrize("truth", [np.inf, nan])
 def test_there_is_none_where_truth_is_not_finite(truth):
     assert made(truth=truth) is None

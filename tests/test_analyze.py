@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import pickle
 import tracemalloc
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite, log
 from pathlib import Path
 from typing import Literal
@@ -15,8 +17,9 @@ import pyarrow.compute as pc
 import pytest
 
 from sim import api
+from sim.analysis import summary
 from sim.analysis.analyze import Analysis, analyze
-from sim.analysis.quantiles import PASSES
+from sim.analysis.quantiles import FEW, PASSES, Quantiles
 from sim.analysis.series import COLUMNS
 from sim.contracts.estimator import Estimator
 from sim.experiment import Experiment
@@ -286,10 +289,42 @@ def test_no_parts_give_tables_without_rows(known):
     assert (found.comparison.num_rows, found.comparison.schema) == (0, COMPARISON)
 
 
-def test_parts_are_read_once_a_pass_and_only_the_columns_that_count(known, parts):
+@pytest.mark.parametrize(("few", "passes"), [(FEW, 1), (1, PASSES)])
+def test_parts_are_read_again_only_where_values_are_many(
+    known, parts, found, monkeypatch, few, passes
+):
+    monkeypatch.setattr(summary, "Quantiles", partial(Quantiles, few=few))
     memory = Memory(list(parts.values()))
-    analyze(known, memory)
-    assert memory.columns == [COLUMNS] * PASSES
+    again = analyze(known, memory)
+    assert memory.columns == [COLUMNS] * passes
+    assert again.summary.equals(found.summary)
+
+
+@pytest.mark.parametrize("few", [FEW, 1])
+def test_the_tables_are_the_same_to_the_bit_wherever_parts_are_gathered(
+    known, parts, found, monkeypatch, few
+):
+    """Each piece as a worker would have it, and its result as it would come back."""
+    monkeypatch.setattr(summary, "Quantiles", partial(Quantiles, few=few))
+
+    def elsewhere(work, pieces):
+        return [pickle.loads(pickle.dumps(work))(piece) for piece in pieces]
+
+    pieces = [Memory([table]) for table in parts.values()]
+    again = analyze(known, *pieces, mapped=elsewhere)
+    assert again.summary.equals(found.summary)
+    assert again.convergence.equals(found.convergence)
+    assert again.comparison.equals(found.comparison)
+
+
+@pytest.mark.parametrize("size", [2, 4, 5])
+def test_pieces_of_several_parts_give_the_same_but_for_the_last_digits(known, parts, found, size):
+    tables = list(parts.values())
+    pieces = [Memory(tables[first : first + size]) for first in range(0, len(tables), size)]
+    other = analyze(known, *pieces)
+    alike(found.summary, other.summary, rel=1e-9)
+    alike(found.convergence, other.convergence, rel=1e-6)
+    alike(found.comparison, other.comparison, rel=1e-6)
 
 
 def most_memory(trials: int) -> tuple[int, int]:

@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 import sim
-from sim.cli.main import VERBS
+from sim.cli.verbs import VERBS
 from sim.config.schema import FAMILIES, schema
 
 KLSIM = str(Path(sys.executable).parent / "klsim")
@@ -114,7 +114,7 @@ HEAVY = ("numpy", "pandas", "pyarrow", "scipy", "pydantic", "yaml", "rich", "sim
 @pytest.mark.parametrize("asked", [["--help"], ["-h"], ["--version"], [], ["no-such-verb"]])
 def test_help_imports_nothing_heavy(asked):
     code = (
-        "import sys; from sim.cli import main; main._code();"
+        "import sys; from sim.cli import verbs; verbs.code();"
         f"print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)"
     )
     done = subprocess.run(
@@ -135,7 +135,7 @@ def test_help_names_every_verb_and_every_exit_code():
     assert done.stderr == ""
     for verb, about in VERBS.items():
         assert re.search(rf"^  {verb} +{re.escape(about[:30])}", done.stdout, re.MULTILINE)
-    for code in ("0 done", "2 usage", "3\n", "4 another", "5 finished", "130 interrupted"):
+    for code in ("0 done", "2 usage", "3\n", "4 what", "5 finished", "6 a check", "130\n"):
         assert code.strip() in done.stdout
 
 
@@ -266,6 +266,15 @@ def test_a_run_of_several_estimators_says_which_is_best_and_one_of_one_does_not(
     rows = strict(klsim("analyze", "results/two", "--json").stdout)["comparison"]
     pairs = [(row["first"], row["second"], row["size"], row["better"]) for row in rows]
     assert pairs == [("counting", "corrected", size, "corrected") for size in (5, 20)]
+
+
+def test_what_is_done_before_a_fault_is_printed_for_scripts_too(here):
+    Path("two.yaml").write_text(SMALL.replace("urn", "two"), encoding="utf-8")
+    Path("results/two").mkdir(parents=True)
+    Path("results/two/mine.txt").write_text("mine", encoding="utf-8")
+    done = klsim("run", "urn.yaml", "two.yaml", "--json", "--workers", "1")
+    assert (done.returncode, "no run wrote" in done.stderr) == (4, True)
+    assert [told["name"] for told in strict(done.stdout)] == ["urn"]
 
 
 def test_what_is_infinite_is_json_all_the_same(here):

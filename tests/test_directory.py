@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -40,8 +41,9 @@ from sim.config.reading import dump, read
 from sim.store import coverage
 from sim.store.coverage import header
 from sim.store.differences import differences
-from sim.store.directory import DifferentExperiment, Directory, InUse, NoResults
+from sim.store.directory import DifferentExperiment, Directory, InUse, NoResults, Unreadable
 from sim.store.parts import DamagedPart, encode, part_name
+from sim.store.plain import Misplaced, write_through
 from sim.tables import CONVERGENCE, SUMMARY, TRIALS
 from sim.trials import block_rows
 
@@ -130,7 +132,7 @@ def test_a_staged_part_is_no_part_until_it_is_adopted(directory):
     content = encode(block_rows(experiment, "back", 0), header(experiment, "back", 0))
     directory.staged("back", 0).write_bytes(content)
     assert not directory.has(header(experiment, "back", 0))
-    assert len(coverage.parts(directory, experiment)) == 0
+    assert not any(map(len, coverage.parts(directory, experiment)))
     directory.adopt("back", 0)
     assert directory.has(header(experiment, "back", 0))
     assert files(directory.path) == {f"trials/{part_name('back', 0)}": content}
@@ -299,7 +301,8 @@ def test_a_part_from_other_arithmetic_or_another_stream_does_not_count(directory
 
 def test_parts_come_bag_by_bag_and_block_by_block(directory, finished):
     laid(finished, directory.path)
-    names = [path.name for path in coverage.parts(directory, built()).paths]
+    bags = coverage.parts(directory, built())
+    names = [path.name for parts in bags for path in parts.paths]
     assert names == [part_name(bag, index) for bag in ("back", "out") for index in range(3)]
     assert coverage.stored(directory, built(), "back") == 3
 
@@ -312,20 +315,19 @@ def test_a_part_beyond_a_gap_is_here_all_the_same(directory, finished, missing):
     for index in left:
         name = part_name("back", index)
         (directory.trials / name).write_bytes(finished[f"trials/{name}"])
-    assert [path.name for path in coverage.parts(directory, one).paths] == [
-        part_name("back", index) for index in left
-    ]
+    (parts,) = coverage.parts(directory, one)
+    assert [path.name for path in parts.paths] == [part_name("back", index) for index in left]
     assert coverage.stored(directory, one, "back") == len(left)
 
 
 def test_a_directory_without_parts_has_none(directory):
-    assert len(coverage.parts(directory, built())) == 0
+    assert not any(map(len, coverage.parts(directory, built())))
     assert coverage.stored(directory, built(), "back") == 0
 
 
 def test_files_that_are_no_parts_are_not_read(directory, finished):
     laid({**finished, "trials/mine.parquet": b"mine", "trials/notes.txt": b"x"}, directory.path)
-    assert len(coverage.parts(directory, built())) == 6
+    assert sum(map(len, coverage.parts(directory, built()))) == 6
 
 
 # The experiment
@@ -482,6 +484,127 @@ def test_a_run_goes_on_where_one_of_its_own_files_is_gone(tmp_path, finished, le
     assert read((folder / "experiment.yaml").read_text()) == built()
 
 
+# Links, and what else is no file
+
+
+@pytest.mark.parametrize("verb", ["run", "fresh", "extend"])
+def test_a_link_in_the_place_of_the_folder_is_refused_and_not_followed(tmp_path, finished, verb):
+    elsewhere = laid(finished, tmp_path / "elsewhere")
+    (tmp_path / "coins").symlink_to(elsewhere)
+    verbs = {"run": sim.run, "extend": sim.extend, "fresh": partial(sim.run, fresh=True)}
+    with pytest.raises(Misplaced, match="coins: expected a folder of a run, got a symbolic link"):
+        verbs[verb](built(), out=tmp_path)
+    assert files(elsewhere) == finished
+
+
+def test_a_link_that_the_user_names_by_out_is_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "elsewhere")
+    sim.run(built(LITTLE), out=tmp_path / "out")
+    assert (tmp_path / "elsewhere" / "coins" / "summary.parquet").is_file()
+
+
+@pytest.mark.parametrize("name", ["trials", ".lock", "log.jsonl", "run.json", "summary.parquet"])
+@pytest.mark.parametrize("fresh", [False, True], ids=["", "fresh"])
+def test_a_link_in_the_place_of_a_file_is_refused_before_anything_is_written(
+    tmp_path, finished, name, fresh
+):
+    folder = laid(finished, tmp_path / "coins")
+    aim = tmp_path / "aim"
+    aim.mkdir() if name == "trials" else aim.write_bytes(b"precious")
+    if (folder / name).exists():
+        (folder / name).rename(tmp_path / "away")
+    (folder / name).symlink_to(aim)
+    before = files(tmp_path)
+    with pytest.raises(Misplaced, match=f"{name}: expected a .*, got a symbolic link") as fault:
+        sim.run(built(), out=tmp_path, fresh=fresh)
+    assert fault.value.exit_code == 4
+    assert files(tmp_path) == before
+
+
+def test_what_is_written_is_never_written_through_a_link(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"precious")
+    directory = Directory(tmp_path / "run")
+    directory.trials.mkdir(parents=True)
+    staged = directory.staged("back", 0)
+    staged.symlink_to(precious)
+    write_through(staged, b"part")
+    assert (staged.read_bytes(), staged.is_symlink()) == (b"part", False)
+    for name in (".lock", "log.jsonl", "run.json"):
+        os.link(precious, directory.path / name)
+    with directory.locked():
+        directory.log("run")
+        directory.save_run({})
+    assert precious.read_bytes() == b"precious"
+
+
+def test_the_log_keeps_what_stands_in_it_whatever_it_is(directory):
+    directory.path.mkdir()
+    for left in (b"\xff half a li", b"whole\n"):
+        (directory.path / "log.jsonl").write_bytes(left)
+        directory.log("run")
+        first, second = (directory.path / "log.jsonl").read_bytes().splitlines()
+        assert first == left.rstrip(b"\n")
+        assert json.loads(second)["event"] == "run"
+
+
+@pytest.mark.parametrize("spoilt", [b"name: {", b"\xff\xfe", b"", b"[" * 100_000], ids=repr)
+def test_a_spoilt_experiment_is_told_with_two_ways_out(tmp_path, finished, spoilt):
+    folder = laid({**finished, "experiment.yaml": spoilt}, tmp_path / "coins")
+    for attempt in (
+        lambda: sim.run(built(), out=tmp_path),
+        lambda: sim.extend(built(), out=tmp_path),
+        lambda: status(folder),
+        lambda: reanalyze(folder),
+    ):
+        with pytest.raises(Unreadable, match=r"delete it and run its.*--fresh") as fault:
+            attempt()
+        assert fault.value.exit_code == 4
+    (folder / "experiment.yaml").unlink()
+    sim.run(built(), out=tmp_path)
+    assert json.loads((folder / "run.json").read_text())["computed"] == 0
+    (folder / "experiment.yaml").write_bytes(spoilt)
+    sim.run(built(LITTLE), out=tmp_path, fresh=True)
+    assert sim.open_results(folder).experiment == built(LITTLE)
+
+
+# Parts of others
+
+
+def test_the_tables_are_never_made_from_a_part_of_another_experiment(tmp_path, finished):
+    folder = laid(finished, tmp_path / "coins")
+    name = part_name("out", 1)
+    others = (
+        (built(seed=8), "out", 1),
+        (built(), "back", 1),
+        (built(), "out", 2),
+        (built(unit="bits"), "out", 1),
+        (built(estimators={"counting": {"kind": "jackknife"}}), "out", 1),
+    )
+    for experiment, bag, index in others:
+        content = encode(block_rows(experiment, bag, index), header(experiment, bag, index))
+        (folder / "trials" / name).write_bytes(content)
+        with pytest.raises(DamagedPart, match=f"{name}: this part is not of the experiment"):
+            reanalyze(folder)
+    sim.run(built(), out=tmp_path)
+    assert tables(folder) == only_tables(finished)
+
+
+@pytest.mark.parametrize("change", ["canary", "trials", "estimators"])
+def test_the_tables_may_be_made_from_parts_of_another_machine_or_that_cover_less(
+    tmp_path, finished, change
+):
+    folder = laid(finished, tmp_path / "coins")
+    smaller = {"estimators": {"counting": {"kind": "plug_in"}}, "trials": 8500}
+    experiment = built(**{key: smaller[key] for key in smaller if key == change})
+    head = header(experiment, "out", 2) | ({"canary": "0" * 16} if change == "canary" else {})
+    part = folder / "trials" / part_name("out", 2)
+    part.write_bytes(encode(block_rows(experiment, "out", 2), head))
+    summary = reanalyze(folder).summary
+    assert set(summary["trials"]) <= {9000, 8500, 8192}
+
+
 # Damage
 
 
@@ -494,22 +617,33 @@ def test_a_part_cut_short_is_computed_again(tmp_path, finished):
     assert tables(folder) == only_tables(finished)
 
 
-def test_a_part_with_a_flipped_bit_is_named_and_made_again_once_it_is_deleted(tmp_path, finished):
+def test_a_part_with_a_flipped_bit_is_named_and_only_its_block_is_computed_again(
+    tmp_path, finished
+):
     folder = laid(finished, tmp_path / "coins")
     path = folder / "trials" / part_name("back", 1)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4
     path.write_bytes(content)
+    written = {each: each.stat().st_mtime_ns for each in path.parent.iterdir() if each != path}
     (folder / "summary.parquet").unlink()
-    with pytest.raises(DamagedPart) as fault:
-        sim.run(built(), out=tmp_path)
-    assert str(path) in str(fault.value)
-    assert "delete it and run again" in str(fault.value)
-    with pytest.raises(DamagedPart):
+    with pytest.raises(DamagedPart, match=re.escape(str(path))):
         _ = sim.open_results(folder).trials
-    path.unlink()
     sim.run(built(), out=tmp_path)
     assert tables(folder) == only_tables(finished)
+    assert json.loads((folder / "run.json").read_text())["computed"] == 1
+    assert {each: each.stat().st_mtime_ns for each in written} == written
+    told = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line["part"] for line in told if line["event"] == "damaged"] == [path.name]
+
+
+def test_a_part_from_before_checksums_is_computed_again_and_not_called_damaged(tmp_path, finished):
+    folder = laid(finished, tmp_path / "coins")
+    path = folder / "trials" / part_name("back", 1)
+    pq.write_table(pq.read_table(path), path)
+    sim.run(built(), out=tmp_path)
+    assert tables(folder) == only_tables(finished)
+    assert "damaged" not in (folder / "log.jsonl").read_text()
 
 
 @pytest.mark.parametrize("name", ["summary", "convergence", "comparison"])

@@ -16,7 +16,8 @@ import runs
 from runs import built, environment, lives, waited_for
 
 import sim
-from sim.engines import ENGINES, Engine, SerialExecutor
+from sim.engines import ENGINES, Engine
+from sim.engines.workers import SerialWorkers
 
 EVERY = [Engine("serial"), Engine("auto", 1), Engine("processes", 1), Engine("processes", 2)]
 POOL = Engine("processes", 2)
@@ -43,13 +44,13 @@ def test_an_error_waits_in_its_future_and_the_next_task_is_done(engine):
 
 
 def test_the_serial_executor_works_here_and_at_once():
-    future = SerialExecutor().submit(faulty.pid)
+    future = SerialWorkers().submit(faulty.pid)
     assert future.done()
     assert future.result() == os.getpid()
 
 
 def test_the_serial_executor_takes_arguments_by_place_and_by_name():
-    assert SerialExecutor().submit(int, "ff", base=16).result() == 255
+    assert SerialWorkers().submit(int, "ff", base=16).result() == 255
 
 
 def test_the_serial_executor_does_not_hold_back_an_interrupt():
@@ -57,7 +58,7 @@ def test_the_serial_executor_does_not_hold_back_an_interrupt():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        SerialExecutor().submit(interrupted)
+        SerialWorkers().submit(interrupted)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from moody import install_here
-from runs import KLSIM, built, files, klsim, session, tables, text, waited_for
-from test_kill import struck
+from runs import built, files, kill_when, klsim, tables, text
 from test_loop import run
 
 import sim
@@ -29,7 +26,7 @@ from sim.rows import Outcome, outcomes, table
 from sim.store.coverage import header, reusable
 from sim.store.differences import differences, obstacles
 from sim.store.directory import DifferentExperiment, Directory, InUse, NoResults
-from sim.store.parts import encode, part_name
+from sim.store.parts import content_of, encode, part_name
 from sim.trials import _names, block_rows
 
 BACK = {"kind": "with_replacement", "balls": {"red": 2, "blue": 3}}
@@ -341,7 +338,9 @@ def own_part(folder: Path, bag: str = "back", index: int = 1) -> Path:
 def test_all_of_a_part_is_used_for_a_larger_experiment(there):
     for axis in set(AXES) - {"trials", "trials within a block", "all at once"}:
         head = header(built(PLAIN, **AXES[axis]), "back", 1)
-        assert keys(reusable(own_part(there), head)) == known(built(PLAIN), "back"), axis
+        assert keys(reusable(content_of(own_part(there)), head)) == known(built(PLAIN), "back"), (
+            axis
+        )
 
 
 @pytest.mark.parametrize(
@@ -359,16 +358,16 @@ def test_all_of_a_part_is_used_for_a_larger_experiment(there):
     ids=str,
 )
 def test_nothing_of_a_part_of_other_draws_is_used(there, changes):
-    assert reusable(own_part(there), header(built(PLAIN, **changes), "back", 1)) == []
+    assert reusable(content_of(own_part(there)), header(built(PLAIN, **changes), "back", 1)) == []
 
 
 @pytest.mark.parametrize("other", [{"canary": "0" * 16}, {"stream": 0}], ids=str)
 def test_nothing_of_a_part_from_other_arithmetic_or_another_stream_is_used(there, other):
     head = header(built(PLAIN), "back", 1)
-    assert reusable(own_part(there), head)
-    assert reusable(own_part(there), {**head, **other}) == []
-    assert reusable(own_part(there), header(built(PLAIN), "back", 0)) == []
-    assert reusable(own_part(there), header(built(PLAIN), "out", 1)) == []
+    assert reusable(content_of(own_part(there)), head)
+    assert reusable(content_of(own_part(there)), {**head, **other}) == []
+    assert reusable(content_of(own_part(there)), header(built(PLAIN), "back", 0)) == []
+    assert reusable(content_of(own_part(there)), header(built(PLAIN), "out", 1)) == []
 
 
 @pytest.mark.parametrize(
@@ -398,7 +397,7 @@ def test_nothing_of_a_part_from_other_arithmetic_or_another_stream_is_used(there
     ids=["estimator", "model", "learner"],
 )
 def test_what_is_defined_otherwise_is_not_used(there, changes, lost):
-    found = keys(reusable(own_part(there), header(built(PLAIN, **changes), "back", 1)))
+    found = keys(reusable(content_of(own_part(there)), header(built(PLAIN, **changes), "back", 1)))
     every = known(built(PLAIN), "back")
     assert found == {key for key in every if not lost(key)} < every
 
@@ -412,7 +411,7 @@ def test_a_damaged_part_is_computed_whole(there, tmp_path, damage):
     if damage == "gone":
         path.unlink()
     experiment = built(PLAIN, **AXES["estimators"])
-    assert reusable(path, header(experiment, "back", 1)) == []
+    assert reusable(content_of(path), header(experiment, "back", 1)) == []
     extended = sim.extend(experiment, out=tmp_path / "out")
     assert tables(extended.path) == tables(sim.run(experiment, out=tmp_path / "fresh").path)
 
@@ -577,11 +576,7 @@ def test_an_extension_that_is_killed_goes_on(there, tmp_path, larger):
     config.write_text(text(PLAIN, **EVERYTHING))
     options = (config, "--out", tmp_path / "out", "--workers", "2", "--engine", "processes")
     new = own_part(there, "first", 0)
-    command = [KLSIM, "extend", *map(str, options)]
-    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
-    assert struck(killed, new.exists, whole=True)
-    assert killed.returncode == -signal.SIGKILL
-    assert waited_for(lambda: not any(session(killed.pid))), "orphans"
+    kill_when(new.exists, "extend", *options)
     assert klsim("extend", *options).returncode == 0
     assert tables(there) == larger
 

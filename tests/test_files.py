@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 import sim
 from sim.compositions import FromFile
+from sim.config import files
 from sim.config.files import MOST_DISTINCT, FileFault, counts
 from sim.config.problems import ConfigurationError, dotted
 from sim.config.reading import dump, load, read
@@ -263,7 +265,7 @@ def test_too_many_distinct_values_are_refused(tmp_path):
     path = parquet(tmp_path, np.arange(MOST_DISTINCT + 1))
     assert MOST_DISTINCT == 100_000
     assert fault(path) == (
-        "100001 distinct values in 'column'; expected at most 100000: "
+        "more than 100000 distinct values in 'column'; expected at most that many: "
         "a bag of real numbers wants bins first"
     )
 
@@ -278,6 +280,52 @@ def test_as_many_distinct_values_as_are_allowed_run(tmp_path):
     # ten draws of so many colours are ten colours, or rarely nine
     assert summary["mean"][0] == pytest.approx(np.log(MOST_DISTINCT / 10), abs=0.3)
     assert summary["exact_mean"][0] == pytest.approx(np.log(MOST_DISTINCT / 10), abs=1e-3)
+
+
+def small_and_wide(folder: Path, values: pa.Array, times: int) -> Path:
+    """Write a column again and again in the same file: little on the disk, much in memory."""
+    table = pa.table({"column": values})
+    with pq.ParquetWriter(folder / "data.parquet", table.schema, compression="zstd") as writer:
+        for _ in range(times):
+            writer.write_table(table)
+    return folder / "data.parquet"
+
+
+def test_a_long_constant_column_is_counted_piece_by_piece(tmp_path):
+    values = pa.DictionaryArray.from_arrays(pa.array(np.zeros(2**21, np.int32)), ["y" * 10_000])
+    path = small_and_wide(tmp_path, values, 4)  # 80 GB of text
+    assert path.stat().st_size < 100_000
+    before = pa.total_allocated_bytes()
+    assert counted(path) == {"y" * 10_000: 2**23}
+    assert pa.total_allocated_bytes() <= before
+
+
+def test_a_piece_that_would_not_fit_into_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "LARGEST_PIECE", 2**20)
+    path = parquet(tmp_path, ["z" * 2**21])
+    assert path.stat().st_size < 2**20 / 8
+    told = fault(path)
+    assert told.startswith("data.parquet: column 'column' has 2097")
+    assert told.endswith("expected at most 1048576: write it with smaller row groups")
+
+
+def test_a_cell_of_many_megabytes_in_a_csv_file_is_refused(tmp_path):
+    assert "cannot be read as CSV" in fault(csv(tmp_path, "column\n" + "x" * 2**22 + "\n"))
+
+
+@pytest.mark.parametrize("name", ["pipe.csv", "device.csv", "chain.csv", "loop.csv"])
+def test_what_is_no_plain_file_is_refused_and_never_waited_for(tmp_path, name):
+    home = tmp_path / "home"
+    home.mkdir()
+    os.mkfifo(home / "pipe.csv")
+    (home / "device.csv").symlink_to("/dev/zero")
+    (home / "chain.csv").symlink_to(home / "first")
+    (home / "first").symlink_to(csv(tmp_path, "column\n1\n"))
+    (home / "loop.csv").symlink_to(home / "loop.csv")
+    told = fault(name, folder=home)
+    words = {"pipe.csv": "is not there", "loop.csv": ("is not there", "is no file name")}
+    expected = words.get(name, "leaves the folder")
+    assert any(word in told for word in ([expected] if isinstance(expected, str) else expected))
 
 
 # in a configuration

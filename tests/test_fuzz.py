@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sim.cli import init, main
+from sim.cli import init, verbs
 from sim.config.documents import parse
 from sim.config.problems import ConfigurationError, Source
 from sim.config.reading import load, read
@@ -129,7 +129,7 @@ def klsim(*arguments: str) -> tuple[int, str, str]:
     out, err = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main._code()
+            code = verbs.code()
     except TooSlow:
         raise AssertionError(f"no answer within {SECONDS:g} s") from None
     finally:

@@ -94,6 +94,55 @@ def test_only_the_store_and_the_configuration_know_parquet_files():
     assert users <= {"store", "config"}
 
 
+UNSAFE = {"pickle", "_pickle", "cPickle", "marshal", "shelve", "joblib", "dill", "cloudpickle"}
+LOADERS = {"read_pickle", "unsafe_load", "full_load", "UnsafeLoader", "FullLoader", "allow_pickle"}
+
+
+def unsafe(tree: ast.AST) -> list[str]:
+    """Return what in a module could make an object of anybody's bytes."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name.split(".")[0] in UNSAFE]
+        elif isinstance(node, ast.ImportFrom):
+            words = {str(node.module).split(".")[0], *(alias.name for alias in node.names)}
+            found += sorted(words & (UNSAFE | LOADERS))
+        elif isinstance(node, ast.Attribute | ast.keyword | ast.Name):
+            name = getattr(node, "attr", None) or getattr(node, "arg", None)
+            name = name or getattr(node, "id", "")
+            owner = getattr(getattr(node, "value", None), "id", "")
+            is_load = name == "load" and owner in ("np", "numpy", "yaml")
+            found += [f"{owner}.{name}"] if is_load or name in LOADERS else []
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_nothing_is_unpickled_or_loaded_unsafely(path):
+    """Engines may pickle what travels between the processes of one run; nothing from a disk."""
+    travels = {"cloudpickle"} if path.parent == ROOT / "sim" / "engines" else set()
+    assert set(unsafe(ast.parse(path.read_text(encoding="utf-8")))) <= travels
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import pickle",
+        "import marshal as m",
+        "from shelve import open",
+        "from pandas import read_pickle",
+        "import joblib.numpy_pickle",
+        "np.load(path)",
+        "numpy.load(path, allow_pickle=True)",
+        "pandas.read_pickle(path)",
+        "yaml.load(text, Loader=yaml.SafeLoader)",
+        "yaml.unsafe_load(text)",
+        "yaml.compose(text, Loader=yaml.FullLoader)",
+    ],
+)
+def test_what_would_be_unsafe_is_seen(line):
+    assert unsafe(ast.parse(line)) != []
+
+
 def test_no_import_chain_is_longer_than_ten():
     names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in SOURCES}
     modules = {name.removesuffix(".__init__"): path for name, path in names.items()}

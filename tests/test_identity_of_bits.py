@@ -254,5 +254,6 @@ def test_streams_do_not_collide_over_names_and_blocks():
 
 def test_the_parts_hold_the_rows_of_all_blocks_bit_by_bit(tmp_path, plain):
     folder = sim.run(built(PLAIN), out=tmp_path).path
-    stored = pa.concat_tables(parts(Directory(folder), built(PLAIN)).read())
+    bags = parts(Directory(folder), built(PLAIN))
+    stored = pa.concat_tables(rows for of_bag in bags for rows in of_bag.read())
     assert bits(in_plain_text(stored)).equals(bits(plain))

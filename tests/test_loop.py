@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs import COINS, built, faulty, files, klsim, lives, parts, text
 
-from sim.engines import Engine, SerialExecutor
+from sim.engines import Engine
+from sim.engines.workers import SerialWorkers, Workers
 from sim.experiment import Experiment
 from sim.loop.complete import Judge, all_blocks, complete
 from sim.loop.crew import Block, BlockFailed
@@ -148,7 +149,7 @@ class Watch:
         self.kept += 1
 
 
-class Counting(ThreadPoolExecutor):
+class Counting(ThreadPoolExecutor, Workers):
     """Counts the blocks that are handed out and not yet kept."""
 
     watch: Watch
@@ -170,6 +171,7 @@ class Watched(Engine):
         self.watch.opened += 1
         with Counting(workers or self.workers) as executor:
             executor.watch = self.watch
+            executor.window = 2 * self.workers if self.parallel else 1
             yield executor
 
 
@@ -260,7 +262,9 @@ class AtOnce(Engine):
 
     @contextmanager
     def open(self, workers: int | None = None) -> Iterator[Executor]:
-        yield SerialExecutor()
+        hands = SerialWorkers()
+        hands.window = 2 * self.workers
+        yield hands
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -122,6 +122,24 @@ def test_any_cut_gives_the_same_pairs(cuts):
         assert getattr(other, name) == pytest.approx(getattr(one, name), rel=1e-6, abs=1e-17), name
 
 
+@pytest.mark.parametrize("order", [[4, 0, 3, 1, 2], [1, 0, 2], [3, 2]], ids=str)
+def test_parts_whose_estimators_stand_in_another_order_are_merged_pair_by_pair(order):
+    whole = group(**MIXED)
+    one, other = (Comparison() for _ in range(2))
+    first, second = cut(whole, [1700])
+    one.add(first)
+    other.add([second[place] for place in order])
+    one.merge(other)
+    [pairs] = one.places.values()
+    names = [label for place, label in enumerate(MIXED) if place in order]
+    expected = compared(group(**{name: MIXED[name] for name in names}), [1700])
+    assert pairs.labels == expected.labels
+    assert np.array_equal(pairs.trials, expected.trials)
+    assert np.array_equal(pairs.better, expected.better)
+    for name in ("difference", "difference_mcse", "log_ratio", "mse_ratio_mcse"):
+        assert getattr(pairs, name) == pytest.approx(getattr(expected, name), rel=1e-6), name
+
+
 def test_who_stands_first_does_not_matter():
     for first, second in combinations(MIXED, 2):
         one = compared(group(**{name: MIXED[name] for name in (first, second)}))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import random
 import re
+import zlib
+from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -22,8 +25,21 @@ from runs import COINS, SMALL, built
 from sim.analysis.series import COLUMNS
 from sim.canary import canary
 from sim.experiment import STREAM_VERSION
-from sim.store.coverage import header
-from sim.store.parts import DamagedPart, Parts, encode, part_name, read_header
+from sim.store.coverage import header, reusable
+from sim.store.parts import (
+    DamagedPart,
+    Parts,
+    UnreadablePart,
+    announces,
+    content_of,
+    encode,
+    holds,
+    part_name,
+    read_header,
+    rows_of,
+    whole_facts,
+)
+from sim.store.sealed import seal, unseal
 from sim.tables import TRIALS
 from sim.trials import block_rows
 
@@ -31,6 +47,7 @@ ONE = built(COINS, **SMALL)
 HEAD = header(ONE, "back", 0)
 ROWS = block_rows(ONE, "back", 0)
 GOOD = encode(ROWS, HEAD)
+TEXT = pa.schema([("text", pa.string())])
 
 
 @pytest.fixture
@@ -268,60 +285,213 @@ def test_the_metadata_is_json_that_anyone_can_read():
 # Damage
 
 
-def fate(path: Path, content: bytes) -> str:
-    """Return what happens to a part with these bytes."""
-    path.write_bytes(content)
-    if read_header(path) != HEAD:
-        return "computed again"
+def flipped(at: int, bit: int, content: bytes = GOOD) -> bytes:
+    changed = bytearray(content)
+    changed[at] ^= 1 << bit
+    return bytes(changed)
+
+
+def is_taken(content: bytes) -> bool:
+    """Return whether the bytes of a part are taken for what was written."""
     try:
-        whole, needed = read(path), read(path, COLUMNS)
-        whole.validate(full=True)
-    except DamagedPart as fault:
-        return "named" if str(path) in str(fault) else f"not named: {fault}"
-    except Exception as error:
-        return f"not caught: {error!r}"
-    unchanged = whole.equals(ROWS) and needed.equals(ROWS.select(COLUMNS))
-    return "harmless" if unchanged and whole.schema.equals(TRIALS) else "believed"
+        unseal(content).close()
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
-def pages() -> dict[str, range]:
-    """Return where the stored values of each column lie, their headers aside."""
-    group = pq.read_metadata(pa.BufferReader(GOOD)).row_group(0)
-    found = {}
-    for column in map(group.column, range(group.num_columns)):
-        begin = column.dictionary_page_offset or column.data_page_offset
-        end = begin + column.total_compressed_size
-        found[column.path_in_schema] = range(max(begin, end - 8), end)
-    return found
+def test_every_flipped_bit_of_a_part_is_found():
+    assert is_taken(GOOD)
+    places = ((at, bit) for at in range(len(GOOD)) for bit in range(8))
+    assert [place for place in places if is_taken(flipped(*place))] == []
 
 
-def flipped(at: int, bit: int) -> bytes:
-    content = bytearray(GOOD)
-    content[at] ^= 1 << bit
-    return bytes(content)
+def test_a_part_cut_short_or_lengthened_anywhere_is_found():
+    assert not any(is_taken(GOOD[:length]) for length in range(len(GOOD)))
+    assert not any(is_taken(GOOD[length:]) for length in range(1, len(GOOD), 7))
+    assert not is_taken(GOOD + b"\0")
+    assert not is_taken(GOOD + GOOD)
 
 
-@pytest.mark.parametrize("column", pages())
-def test_a_flipped_bit_in_a_page_is_found_and_the_part_is_named(path, column):
-    for at in pages()[column]:
-        for bit in range(8):
-            assert fate(path, flipped(at, bit)) == "named", (at, bit)
-
-
-def test_a_flipped_bit_anywhere_is_found_or_changes_nothing(path):
+def test_a_part_whose_bytes_are_exchanged_erased_or_of_another_is_found():
+    other = encode(ROWS.slice(1), HEAD)
     rng = random.Random(1)
-    fates = {at: fate(path, flipped(at, rng.randrange(8))) for at in range(0, len(GOOD), 3)}
-    assert set(fates.values()) >= {"named", "computed again", "harmless"}
-    missed = {at: what for at, what in fates.items() if what.startswith(("not", "believed"))}
-    assert not missed
+    for _ in range(2000):
+        at, length = rng.randrange(len(GOOD) - 1), rng.choice([1, 2, 8, 64, 512])
+        for patch in (bytes(length), b"\xff" * length, other[at : at + length]):
+            content = GOOD[:at] + patch[: len(GOOD) - at] + GOOD[at + len(patch) :]
+            assert is_taken(content) is (content == GOOD), (at, length)
 
 
-def test_a_part_cut_short_anywhere_is_computed_again(path):
-    for length in range(0, len(GOOD), 97):
-        assert fate(path, GOOD[:length]) == "computed again", length
+@pytest.mark.parametrize("at", ["middle", "footer", "checksum", "cut"])
+def test_a_damaged_part_is_named_and_is_not_one_that_is_here(path, at):
+    places = {
+        "middle": flipped(len(GOOD) // 2, 3),
+        "footer": flipped(GOOD.rfind(b"klsim.rows") + 3, 1),
+        "checksum": flipped(GOOD.rfind(b"klsim.crc32") + 15, 0),
+        "cut": GOOD[:-500],
+    }
+    path.write_bytes(places[at])
+    for look in (lambda: read(path), lambda: read(path, COLUMNS), lambda: holds(path, HEAD)):
+        with pytest.raises(DamagedPart) as fault:
+            look()
+        assert str(path) in str(fault.value)
+        assert "`klsim run` computes its block again" in str(fault.value)
+    assert reusable(content_of(path), HEAD) == []
 
 
-def test_a_part_with_a_hole_of_zeros_is_found(path):
-    for at in range(4, len(GOOD) - 512, 512):
-        content = GOOD[:at] + bytes(512) + GOOD[at + 512 :]
-        assert fate(path, content) in ("computed again", "named"), at
+def test_a_letter_of_the_checksum_in_upper_case_is_another():
+    place = GOOD.rfind(b"klsim.crc32") + len(b"klsim.crc32") + 2
+    digits = GOOD[place : place + 8]
+    assert int(digits, 16) >= 0
+    rows, head = ROWS, HEAD
+    while not re.search(rb"[a-f]", digits):  # digits alone have no case
+        rows = rows.slice(1)
+        content = encode(rows, head)
+        digits = content[place : place + 8]
+    content = encode(rows, head)
+    place = content.rfind(digits)
+    upper = content[:place] + digits.upper() + content[place + 8 :]
+    assert is_taken(content)
+    assert not is_taken(upper)
+
+
+def test_a_part_without_a_checksum_is_none(path):
+    pq.write_table(pq.read_table(pa.BufferReader(GOOD)), path)
+    assert read_header(path) == HEAD, "what it says of itself is there still"
+    assert not holds(path, HEAD)
+    assert reusable(content_of(path), HEAD) == []
+    with pytest.raises(DamagedPart, match="carries no checksum"):
+        read(path)
+
+
+def test_a_reason_that_looks_like_the_checksum_does_not_hide_it(path):
+    mark = "klsim.crc32\x18\x0800000000"
+    reasons = pa.array([mark] * ROWS.num_rows).dictionary_encode()
+    place = TRIALS.get_field_index("reason")
+    rows = ROWS.set_column(place, TRIALS.field(place), reasons.cast(TRIALS.field(place).type))
+    content = encode(rows, HEAD)
+    path.write_bytes(content)
+    assert holds(path, HEAD)
+    assert content.count(mark.encode()) >= 2, "it stands in the file as it is"
+    at = content.find(mark.encode())
+    assert not any(is_taken(flipped(at + 15, bit, content)) for bit in range(8))
+
+
+def looks(path: Path) -> list[Callable[[], Any]]:
+    """Return every way to look at a part."""
+    return [
+        *(lambda: read(path), lambda: read(path, COLUMNS), lambda: whole_facts(path)),
+        *(lambda: holds(path, HEAD), lambda: content_of(path), lambda: read_header(path)),
+        lambda: announces(path, HEAD),
+    ]
+
+
+def test_a_mark_in_a_page_does_not_stand_for_a_checksum_in_the_footer(path):
+    mark = b"klsim.crc32\x18\x08"
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": [mark.decode() + "0" * 8]}), sink, compression="none")
+    content = sink.getvalue()
+    assert pq.read_metadata(io.BytesIO(content)).metadata.keys() == {b"ARROW:schema"}
+    bare = io.BytesIO()
+    with pq.ParquetWriter(bare, TEXT, store_schema=False, compression="none") as writer:
+        writer.write_table(pa.table({"text": [mark.decode() + "0" * 8]}))
+    assert pq.read_metadata(bare).metadata is None
+    for forged in (content, bare.getvalue()):
+        place = forged.rfind(mark) + len(mark)
+        digits = b"%08x" % zlib.crc32(forged[:place] + b"0" * 8 + forged[place + 8 :])
+        path.write_bytes(forged[:place] + digits + forged[place + 8 :])
+        assert not holds(path, HEAD)
+        assert read_header(path) is None
+        assert reusable(content_of(path), HEAD) == []
+        for look in (lambda: read(path), lambda: whole_facts(path)):
+            with pytest.raises(DamagedPart, match="it carries no checksum"):
+                look()
+
+
+def test_a_part_that_would_fill_the_memory_is_not_read(path):
+    rows = ROWS.take(pa.array(np.zeros(3_000_000, dtype=np.int64)))
+    path.write_bytes(encode(rows, HEAD))
+    assert path.stat().st_size < 200_000
+    for look in (lambda: read(path), lambda: holds(path, HEAD)):
+        with pytest.raises(DamagedPart, match=r"has 3,000,000 rows of .*; expected at most 1,120"):
+            look()
+    assert reusable(content_of(path), HEAD) == []
+
+
+def test_a_long_text_that_would_fill_the_memory_is_not_read(path):
+    place = TRIALS.get_field_index("reason")
+    codes = pa.array(np.zeros(ROWS.num_rows, dtype=np.int32))
+    column = pa.DictionaryArray.from_arrays(codes, ["x" * 10_000_000])
+    path.write_bytes(encode(ROWS.set_column(place, TRIALS.field(place), column), HEAD))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DamagedPart, match="rows of 8,192 bytes"):
+        read(path)
+
+
+def test_more_rows_than_are_asked_are_not_read(path):
+    path.write_bytes(GOOD)
+    assert rows_of(path, ROWS.num_rows).equals(ROWS)
+    with pytest.raises(DamagedPart, match="expected at most 639 rows"):
+        rows_of(path, ROWS.num_rows - 1)
+
+
+def test_what_the_system_does_not_let_be_read_is_not_called_damaged():
+    path = Path("/proc/self/mem")  # a regular file whose first byte is an error to read
+    if not path.is_file():
+        pytest.skip("expected a system with /proc")
+    for look in looks(path):
+        with pytest.raises(UnreadablePart, match="this part cannot be read") as fault:
+            look()
+        assert fault.value.exit_code == 1
+        # the end of this file cannot be looked for, where a footer alone is read
+        assert fault.value.why in ("Input/output error", "Invalid argument")
+
+
+def test_a_part_of_other_rows_or_columns_under_a_good_checksum_is_found(path):
+    metadata = pq.read_metadata(pa.BufferReader(GOOD)).metadata
+    facts = {key: metadata[key] for key in (b"klsim", b"klsim.rows")}
+    for table in (ROWS.slice(1), ROWS.drop_columns(["reason"]), ROWS.select(["size", "trial"])):
+        path.write_bytes(seal(table.replace_schema_metadata(facts)))
+        with pytest.raises(DamagedPart, match="columns or its number of rows"):
+            holds(path, HEAD)
+
+
+@pytest.mark.parametrize("column", TRIALS.names)
+def test_whoever_reads_a_part_without_klsim_can_find_a_bad_page(path, column):
+    group = pq.read_metadata(pa.BufferReader(GOOD)).row_group(0)
+    own = group.column(TRIALS.get_field_index(column))
+    begin = own.dictionary_page_offset or own.data_page_offset
+    path.write_bytes(flipped(begin + own.total_compressed_size - 1, 0))
+    with pytest.raises(OSError, match="CRC"):
+        pq.read_table(path, page_checksum_verification=True)
+
+
+HOSTILE_HEADERS = [
+    b"",
+    b"null",
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b"9" * 10_000,
+    b"NaN",
+    b"\xff\xfe",
+    b"{}",
+    b'{"block": 1, "covers": 2}',
+    b'{"block": {}, "covers": {}}',
+    b'{"block": {"is": []}, "covers": {"sizes": 3}}',
+    json.dumps({**HEAD, "covers": {**HEAD["covers"], "trials": 10**12}}).encode(),
+    json.dumps({**HEAD, "covers": {**HEAD["covers"], "trials": "40"}}).encode(),
+    json.dumps({**HEAD, "covers": {**HEAD["covers"], "models": [1]}}).encode(),
+    json.dumps({**HEAD, "covers": {**HEAD["covers"], "learners": {"a": 1}}}).encode(),
+    json.dumps({**HEAD, "block": []}).encode(),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE_HEADERS, ids=lambda text: text[:40].decode("latin-1"))
+def test_a_header_of_any_text_is_read_or_is_none(path, text):
+    path.write_bytes(seal(ROWS.replace_schema_metadata({b"klsim": text, b"klsim.rows": b"640"})))
+    assert read_header(path) is None
+    assert not holds(path, HEAD)
+    assert reusable(content_of(path), HEAD) == []
+    with pytest.raises(DamagedPart, match="it does not say what it is"):
+        read(path)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.analysis.quantiles import PASSES, Quantiles, ordered, value_of
+from sim.analysis.quantiles import FEW, PASSES, Quantiles, ordered, value_of
 from sim.analysis.ranks import LEVELS, interval_ranks
 
 PERCENT = (5, 25, 50, 75, 95)
@@ -22,8 +22,8 @@ def inverse_cdf(values) -> list[float]:
     return [float(values[-(-len(values) * percent // 100) - 1]) for percent in PERCENT]
 
 
-def quantiles(values, cuts=(), passes=PASSES, level=None) -> Quantiles:
-    found = Quantiles(level)
+def quantiles(values, cuts=(), passes=PASSES, level=None, few=FEW) -> Quantiles:
+    found = Quantiles(level, few)
     for _ in range(passes):
         for batch in np.split(np.asarray(values, dtype=float), list(cuts)):
             found.add(batch)
@@ -53,12 +53,53 @@ STREAMS = {
 }
 
 
+@pytest.mark.parametrize("few", [0, 50, FEW])
 @pytest.mark.parametrize("cut", ["whole", "tens", "singles"])
 @pytest.mark.parametrize("values", STREAMS.values(), ids=STREAMS)
-def test_quantiles_are_those_of_the_sorted_values(values, cut):
+def test_quantiles_are_those_of_the_sorted_values(values, cut, few):
     step = {"whole": len(values), "tens": 10, "singles": 1 + len(values) // 300}[cut]
-    found = quantiles(values, range(step, len(values), step)).values
+    found = quantiles(values, range(step, len(values), step), few=few).values
     assert found == inverse_cdf(values)
+
+
+@pytest.mark.parametrize("few", [0, 50, FEW])
+@pytest.mark.parametrize("values", STREAMS.values(), ids=STREAMS)
+def test_what_others_counted_is_merged_in_any_order(values, few):
+    found = Quantiles(0.95, few)
+    pieces = np.array_split(np.asarray(values, dtype=float), 7)
+    while not found.done:
+        others = [found.empty() for _ in pieces]
+        for other, piece in zip(others, pieces, strict=True):
+            other.add(piece)
+        for other in others[::-2] + others[-2::-2]:
+            found.merge(other)
+        found.narrow()
+    alone = quantiles(values, level=0.95, few=few)
+    assert found.values == alone.values == inverse_cdf(values)
+    assert np.array_equal(found.intervals, alone.intervals, equal_nan=True)
+
+
+@pytest.mark.parametrize("few", [0, 7, 99, 100, 1000])
+def test_few_values_are_read_once_and_many_are_not(few):
+    values = np.arange(100.0)
+    found = quantiles(np.tile(values, 9), range(50, 900, 50), passes=1, few=few)
+    assert found.done is (few >= 100)
+    assert bool(found.values) is (few >= 100)
+
+
+def test_ranks_that_few_values_are_left_for_need_no_third_reading():
+    values = np.random.default_rng(3).chisquare(3, 20_000)
+    found = quantiles(values, passes=2)
+    assert found.done
+    assert found.values == inverse_cdf(values)
+    assert not quantiles(values, passes=2, few=30).done
+
+
+def test_once_they_are_found_nothing_is_read_any_more():
+    found = quantiles([1.0, 2.0, 3.0])
+    found.add(np.array([7.0] * 50))
+    found.narrow()
+    assert found.values == [1.0, 1.0, 2.0, 3.0, 3.0]
 
 
 numbers = st.one_of(
@@ -103,7 +144,7 @@ def test_the_rank_is_the_least_whose_share_reaches_the_level(number):
 
 def test_the_rank_of_a_very_long_stream_is_exact():
     # how often each key came is all that is kept: here 10⁹ times in all
-    found = Quantiles()
+    found = Quantiles(few=0)
     for _ in range(PASSES):
         found.add(np.array([1.0, 2.0, 3.0]))
         assert found._numbers.tolist() == [1, 1, 1]
@@ -118,7 +159,8 @@ def test_nothing_has_no_quantiles():
 
 def test_quantiles_are_told_only_after_all_passes():
     values = np.arange(30.0)
-    assert [len(quantiles(values, passes=n).values) for n in range(PASSES + 1)] == [0, 0, 0, 5]
+    told = [len(quantiles(values, passes=n, few=0).values) for n in range(PASSES + 1)]
+    assert told == [0] * PASSES + [5]
 
 
 def test_the_levels_are_those_of_the_tables():
@@ -126,8 +168,8 @@ def test_the_levels_are_those_of_the_tables():
 
 
 def kept(values, cuts=(), level=None) -> list[int]:
-    """How many keys are held at the end of each pass."""
-    found, most = Quantiles(level), []
+    """How many keys are held at the end of each pass, where values are never few."""
+    found, most = Quantiles(level, few=0), []
     for _ in range(PASSES):
         for batch in np.split(np.asarray(values), list(cuts)):
             found.add(batch)
@@ -145,7 +187,7 @@ def test_a_pass_keeps_only_the_prefixes_it_needs(long_stream):
     keys = np.sort(ordered(long_stream))
     ranks = [-(-len(keys) * percent // 100) - 1 for percent in PERCENT]
     expected, inside = [], np.ones(len(keys), dtype=bool)
-    for bits in (20, 42, 64):
+    for bits in (20, 32, 44, 56, 64):
         prefixes = keys >> np.uint64(64 - bits)
         expected.append(len(np.unique(prefixes[inside])))
         inside = np.isin(prefixes, prefixes[ranks])
@@ -170,6 +212,7 @@ def test_a_first_pass_keeps_at_most_the_keys_of_20_bits():
     values = values[~np.isnan(values)]
     found = Quantiles()
     found.add(values)
+    assert len(found._keys) > FEW
     assert len(values) > 2**20
     assert len(found._keys) <= 2**20
 
@@ -194,8 +237,21 @@ def test_without_a_level_there_are_no_intervals():
 
 def test_intervals_are_told_only_after_all_passes():
     values = np.arange(300.0)
-    told = [len(quantiles(values, passes=n, level=0.95).intervals) for n in range(PASSES + 1)]
-    assert told == [0, 0, 0, 5]
+    told = [
+        len(quantiles(values, passes=n, level=0.95, few=0).intervals) for n in range(PASSES + 1)
+    ]
+    assert told == [0] * PASSES + [5]
+
+
+def test_a_later_pass_keeps_at_most_4096_keys_for_each_rank():
+    """Values so near each other that they differ in the last 44 bits only, and in all of these."""
+    bits = np.random.default_rng(5).integers(0, 2**44, 300_000).astype(np.uint64)
+    values = (np.uint64(0x3FF << 52) + bits).view(np.float64)
+    most = kept(values, range(50_000, 300_000, 50_000), level=0.95)
+    assert most[0] == 1
+    assert most[1] == 2**12
+    assert max(most[2:]) <= 15 * 2**12
+    assert quantiles(values, level=0.95).values == inverse_cdf(values)
 
 
 def test_three_times_the_ranks_keep_less_than_twice_the_keys(long_stream):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from dataclasses import replace
 from itertools import pairwise
 from math import ceil, inf, sqrt
@@ -13,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from faulty import install_here
-from runs import COINS, built, faulty, files, klsim, parts, session, tables, text, waited_for
-from test_kill import started, struck
+from runs import COINS, built, faulty, files, kill_when, klsim, parts, tables, text
 from test_loop import AtOnce, run
 
 import sim
@@ -313,10 +311,8 @@ def test_a_run_that_is_killed_ends_where_a_quiet_one_ends(tmp_path, finished):
     config = tmp_path / "until.yaml"
     config.write_text(text(PLAIN))
     folder = tmp_path / "until"
-    killed = started(config, tmp_path)
-    assert struck(killed, lambda: len(parts(folder)) >= 5, whole=True)
-    assert killed.returncode == -signal.SIGKILL
-    assert waited_for(lambda: not any(session(killed.pid))), "orphans"
+    options = (config, "--out", tmp_path, "--workers", 2, "--engine", "processes")
+    kill_when(lambda: len(parts(folder)) >= 5, "run", *options)
     assert klsim("run", config, "--out", tmp_path, "--workers", 1).returncode == 0
     assert tables(folder) == tables(finished.path)
     assert not list(folder.rglob("*.tmp"))

@@ -13,12 +13,12 @@ from runs import built, cell_rows, klsim, text
 
 import sim
 from sim import api
-from sim.cli.main import group
+from sim.cli.verbs import group
 from sim.contracts.arrays import Reference
 from sim.divergences import KL
+from sim.one_trial import trace_rows
 from sim.store.directory import NoResults
 from sim.tables import TRACE
-from sim.trials import trace_rows
 
 BALLS = {"red": 10, "blue": 15}
 CLOCKS: dict[str, Any] = {

@@ -17,8 +17,9 @@ from sim.contracts.estimator import ESTIMATORS, Estimator
 from sim.contracts.learner import LEARNERS
 from sim.contracts.model import MODELS, Model
 from sim.experiment import Experiment
+from sim.one_trial import trace_rows
 from sim.tables import STATUS, TRACE, TRIALS
-from sim.trials import block_rows, trace_rows
+from sim.trials import block_rows
 
 COUNTING = ESTIMATORS.build({"kind": "plug_in"})
 LAPLACE = LEARNERS.build({"kind": "add_constant", "amount": 1})

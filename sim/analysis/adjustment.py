@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sim.analysis.regression import Adjusted, Adjustment, Floats
+from sim.analysis.regression import Adjusted, Adjustment
 from sim.analysis.series import Key, Line, Series
 from sim.contracts.arrays import Counts, Mix, Reference
 from sim.contracts.bag import Bag
@@ -50,33 +50,30 @@ class Adjustments:
             every = {c.key.line: c for c in controls[bag, size]}
             used = self._used(bag, [line for line in every if line.model in (None, model)])
             if used:
-                self._take(place, own, [every[line] for line in used])
+                keys = [one.key for one in own]
+                self._keep(place, keys, _adjusted(own, [every[line] for line in used]))
 
     def _used(self, bag: str, controls: list[Line]) -> list[Line]:
         names = used([line.estimator for line in controls], self._experiment.bags[bag])
         return [line for line in controls if line.estimator in names]
 
-    def _take(self, place: Place, cells: list[Series], controls: list[Series]) -> None:
-        if place not in self._found:
-            self._keys[place] = [one.key for one in cells]
-            self._columns.update({one.key: column for column, one in enumerate(cells)})
-            truths, means = [one.truth for one in cells], [one.truth for one in controls]
-            self._found[place] = Adjustment(truths, means)
-        values = np.stack([one.estimate for one in cells], axis=1)
-        values = self._aligned(place, [one.key for one in cells], values)
-        self._found[place].add(values, np.stack([one.estimate for one in controls], axis=1))
+    def merge(self, other: Adjustments) -> None:
+        """Take what was found of further parts."""
+        for place, found in other._found.items():
+            self._keep(place, other._keys[place], found)
 
-    def _aligned(self, place: Place, keys: list[Key], values: Floats) -> Floats:
-        """Return the columns of the first part's cells; NaN for one that this part lacks.
+    def _keep(self, place: Place, keys: list[Key], found: Adjustment) -> None:
+        """Take what was found of the cells of a place.
 
         Parts differ where an extension was cut short: what only some have has no adjusted bias.
         """
-        if keys == self._keys[place]:
-            return values
+        if place not in self._found:
+            self._found[place], self._keys[place] = found, keys
+            self._columns.update({key: column for column, key in enumerate(keys)})
+            return
         columns = {key: column for column, key in enumerate(keys)}
-        none = np.full(len(values), np.nan)
-        known = [columns.get(key) for key in self._keys[place]]
-        return np.stack([none if c is None else values[:, c] for c in known], axis=1)
+        found = found.picked([columns.get(key) for key in self._keys[place]])
+        self._found[place].merge(found)
 
     def of(self, key: Key) -> Adjusted | None:
         """Return the adjusted bias of a cell; None where it has none (see `Adjustment.of`).
@@ -104,6 +101,14 @@ class Adjustments:
             "adjusted_bias_mcse": one.mcse,
             "variance_reduction": one.variance_reduction,
         }
+
+
+def _adjusted(cells: Sequence[Series], controls: Sequence[Series]) -> Adjustment:
+    """Return the regression of the cells of a place in one part."""
+    found = Adjustment([one.truth for one in cells], [one.truth for one in controls])
+    values, x = (np.stack([one.estimate for one in each], axis=1) for each in (cells, controls))
+    found.add(values, x)
+    return found
 
 
 def used(controls: Sequence[str], bag: Bag) -> list[str]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from math import isnan
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
 from sim.analysis import convergence, summary
 from sim.analysis.adjustment import Adjustments
 from sim.analysis.comparison import Comparison
-from sim.analysis.quantiles import PASSES
+from sim.analysis.exact_values import Laws, exact_values
+from sim.analysis.quantiles import Quantiles
 from sim.analysis.resampling import Resampling
 from sim.analysis.series import BOUNDS, COLUMNS, Key, Line, Series, series
 from sim.analysis.summary import Tally
-from sim.contracts.arrays import Reference
-from sim.exact import Exact, Stated, coverage, exact
 from sim.experiment import Cell, Experiment
-from sim.laws.counts import CountLaw
 from sim.tables import CONVERGENCE, SUMMARY
+
+T = TypeVar("T")
 
 
 class Batches(Protocol):
@@ -28,6 +29,13 @@ class Batches(Protocol):
 
     def read(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Yield tables with these columns of the trials' schema."""
+
+
+class Mapper(Protocol):
+    """What does a piece of work for each piece, here or elsewhere, as `map` does."""
+
+    def __call__(self, work: Callable[[Batches], T], pieces: Sequence[Batches], /) -> Iterable[T]:
+        """Return the results in the order of the pieces."""
 
 
 @dataclass(frozen=True)
@@ -39,82 +47,87 @@ class Analysis:
     comparison: pa.Table
 
 
-def analyze(experiment: Experiment, batches: Batches) -> Analysis:
-    """Return the tables; memory does not grow with the number of trials."""
-    tallies: dict[Key, Tally] = {}
-    resampling, adjustments = Resampling(experiment), Adjustments(experiment)
-    compared = Comparison()
-    bounded = {line for line, cell in _lines(experiment) if cell.interval is not None}
-    for table in batches.read([*COLUMNS, *BOUNDS] if bounded else COLUMNS):
-        batch = list(series(table))
-        adjustments.add(batch)
+@dataclass
+class Gathered:
+    """All that the tables need to know of the trials, gathered part by part.
+
+    Each part is gathered alone and then merged: what comes out follows from the parts and their
+    order, wherever they were gathered. Memory does not grow with the number of trials.
+    """
+
+    experiment: Experiment
+    tallies: dict[Key, Tally] = field(default_factory=dict)
+    compared: Comparison = field(default_factory=Comparison)
+
+    def __post_init__(self) -> None:
+        self.resampling = Resampling(self.experiment)
+        self.adjustments = Adjustments(self.experiment)
+        cells = _lines(self.experiment)
+        self.bounded = {line for line, cell in cells if cell.interval is not None}
+
+    def add(self, batch: list[Series]) -> None:
+        """Take the series of one part, control variates included."""
+        self.adjustments.add(batch)
         cells = _estimates(batch)
         for one in cells:
-            if one.key not in tallies:
-                tallies[one.key] = Tally(one.truth, experiment.level, one.key.line in bounded)
-            tallies[one.key].add(one)
-        resampling.add(cells)
-        compared.add(cells)
-    _finish_quantiles(tallies, batches)
-    laws = _Laws(experiment)
+            if one.key not in self.tallies:
+                is_bounded = one.key.line in self.bounded
+                self.tallies[one.key] = Tally(one.truth, self.experiment.level, is_bounded)
+            self.tallies[one.key].add(one)
+        self.resampling.add(cells)
+        self.compared.add(cells)
+
+    def merge(self, other: Gathered) -> None:
+        """Take what was gathered of further parts."""
+        self.adjustments.merge(other.adjustments)
+        for key, tally in other.tallies.items():
+            if key in self.tallies:
+                self.tallies[key].merge(tally)
+            else:
+                self.tallies[key] = tally
+        self.resampling.merge(other.resampling)
+        self.compared.merge(other.compared)
+
+
+def analyze(experiment: Experiment, *pieces: Batches, mapped: Mapper = map) -> Analysis:
+    """Return the tables of all pieces; memory does not grow with the number of trials.
+
+    `mapped` is `map`, or what does the same with other processes: the tables are the same.
+    """
+    found = Gathered(experiment)
+    for piece in mapped(partial(gather, experiment), pieces):
+        found.merge(piece)
+    _finish_quantiles(found.tallies, pieces, mapped)
+    laws = Laws(experiment)
     rows: list[dict[str, Any]] = []
     lines: list[dict[str, Any]] = []
     for line, cell in _lines(experiment):
         sizes = [Key(line, size) for size in experiment.sizes_of(line.bag)]
-        here = [key for key in sizes if key in tallies]
+        here = [key for key in sizes if key in found.tallies]
         if not here:
             continue
         unit = cell.target.per_unit(experiment.unit)
         own = [
             {
-                **summary.row(key, tallies[key], exact_values(experiment, cell, key, laws), unit),
-                **adjustments.columns(key),
+                **summary.row(
+                    key, found.tallies[key], exact_values(experiment, cell, key, laws), unit
+                ),
+                **found.adjustments.columns(key),
             }
             for key in here
         ]
         rows += own
-        lines += convergence.rows(experiment, line, cell, own, resampling.cells)
-    comparison = compared.table(rows, resampling.cells)
+        lines += convergence.rows(experiment, line, cell, own, found.resampling.cells)
+    comparison = found.compared.table(rows, found.resampling.cells)
     return Analysis(_table(rows, SUMMARY), _table(lines, CONVERGENCE), comparison)
 
 
-class _Laws:
-    """The count law of each bag and size, worked out once for all cells."""
-
-    def __init__(self, experiment: Experiment) -> None:
-        self._bags, self._models = experiment.bags, experiment.models
-        self._known: dict[tuple[str, int], CountLaw | None] = {}
-        self._of_models: dict[tuple[str, str, int], CountLaw | None] = {}
-
-    def __call__(self, bag: str, size: int) -> CountLaw | None:
-        if (bag, size) not in self._known:
-            self._known[bag, size] = self._bags[bag].count_law(size)
-        return self._known[bag, size]
-
-    def of_model(self, model: str, key: Key) -> CountLaw | None:
-        """Return the law of the counts of Q that stand beside a bag at a size."""
-        place = (model, key.line.bag, key.size)
-        if place not in self._of_models:
-            bag = self._bags[key.line.bag]
-            self._of_models[place] = self._models[model].count_law(bag, key.size)
-        return self._of_models[place]
-
-
-def exact_values(experiment: Experiment, cell: Cell, key: Key, laws: _Laws) -> Exact:
-    """Return the exact values of one cell, in nats."""
-    bag = experiment.bags[key.line.bag]
-    law, p = laws(key.line.bag, key.size), bag.truth(key.size)
-    if cell.model is None:
-        return exact(law, cell.estimator, Reference.known(p), cell.target)
-    model = experiment.models[cell.model]
-    true_q = model.truth(bag, key.size)
-    counted = model.drawn(key.size) is not None
-    seen = laws.of_model(cell.model, key) if counted else Reference.known(true_q)
-    known = exact(law, cell.estimator, seen, cell.target)
-    if cell.interval is None:
-        return known
-    stated = Stated(cell.estimator, cell.interval, cell.target, experiment.level)
-    return replace(known, coverage=coverage(law, seen, stated, float(cell.target(p, true_q))))
+def gather(experiment: Experiment, piece: Batches) -> Gathered:
+    """Return what a first reading of a piece finds."""
+    found = Gathered(experiment)
+    for table in piece.read([*COLUMNS, *BOUNDS] if found.bounded else COLUMNS):
+        found.add(list(series(table)))
+    return found
 
 
 def _estimates(batch: Iterable[Series]) -> list[Series]:
@@ -122,13 +135,31 @@ def _estimates(batch: Iterable[Series]) -> list[Series]:
     return [one for one in batch if not one.key.line.is_control]
 
 
-def _finish_quantiles(tallies: dict[Key, Tally], batches: Batches) -> None:
-    for number in range(PASSES):
-        for table in batches.read(COLUMNS) if number else ():
-            for one in _estimates(series(table)):
-                tallies[one.key].quantiles.add(one.estimate[one.estimate == one.estimate])
+def _finish_quantiles(tallies: dict[Key, Tally], pieces: Sequence[Batches], mapped: Mapper) -> None:
+    """Read again as long as there are quantiles that are not found."""
+    while True:
         for tally in tallies.values():
             tally.quantiles.narrow()
+        left = {
+            key: tally.quantiles.empty()
+            for key, tally in tallies.items()
+            if not tally.quantiles.done
+        }
+        if not left:
+            return
+        for found in mapped(partial(count, left), pieces):
+            for key, quantiles in found.items():
+                tallies[key].quantiles.merge(quantiles)
+
+
+def count(wanted: Mapping[Key, Quantiles], piece: Batches) -> dict[Key, Quantiles]:
+    """Return what a further reading of a piece finds of the quantiles that are wanted."""
+    found = {key: quantiles.empty() for key, quantiles in wanted.items()}
+    for table in piece.read(COLUMNS):
+        for one in series(table):
+            if one.key in found:
+                found[one.key].add(one.estimate[one.estimate == one.estimate])
+    return found
 
 
 def _lines(experiment: Experiment) -> Iterator[tuple[Line, Cell]]:

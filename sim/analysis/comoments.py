@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,3 +59,15 @@ class Comoments:
     def picked(self, groups: NDArray[np.int64]) -> Comoments:
         """Return those of some of the groups."""
         return Comoments(self.number[groups], self.mean[groups], self.products[groups])
+
+    def turned(
+        self, groups: NDArray[np.bool_], variables: Sequence[int], signs: Floats
+    ) -> Comoments:
+        """Return these where in some groups the variables change their places and signs."""
+        mean = self.mean[:, variables] * signs
+        products = self.products[:, variables][:, :, variables] * np.outer(signs, signs)
+        return Comoments(
+            self.number,
+            np.where(groups[:, None], mean, self.mean),
+            np.where(groups[:, None, None], products, self.products),
+        )

@@ -33,8 +33,16 @@ class Comparison:
     def add(self, batch: Iterable[Series]) -> None:
         """Take the series of one part: they share their trials."""
         for place, group in gather(batch):
-            known = self.places.get(place)
-            self.places[place] = paired(group) if known is None else known.merged(group)
+            self._keep(place, paired(group))
+
+    def merge(self, other: Comparison) -> None:
+        """Take the pairs of further parts."""
+        for place, pairs in other.places.items():
+            self._keep(place, pairs)
+
+    def _keep(self, place: Place, pairs: Pairs) -> None:
+        known = self.places.get(place)
+        self.places[place] = pairs if known is None else known.merged(pairs)
 
     def table(self, summary: Sequence[Row], replicates: Mapping[Key, Replicate]) -> pa.Table:
         """Return the rows of all pairs, size by size, in the order of the summary."""

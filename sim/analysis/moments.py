@@ -30,9 +30,12 @@ class Moments:
             squares = deviations * deviations
             second, third = float(squares.sum()), float((squares * deviations).sum())
             fourth = float((squares * squares).sum())
-        self._merge(Moments(len(values), mean, second, third, fourth))
+        self.merge(Moments(len(values), mean, second, third, fourth))
 
-    def _merge(self, other: Moments) -> None:
+    def merge(self, other: Moments) -> None:
+        """Take the moments of further values."""
+        if other.number == 0:
+            return
         a, b = self.number, other.number
         n = a + b
         d = other.mean - self.mean

@@ -35,6 +35,9 @@ _AT_ONCE = 2**13
 """Trials of pairs: what is worked on at a time fits the cache of a core."""
 
 _DIFFERENCE, _EXCESS, _FIRST, _SECOND = range(4)
+_TURNED = [_DIFFERENCE, _EXCESS, _SECOND, _FIRST]
+_SIGNS = np.array([-1.0, -1.0, 1.0, 1.0])
+"""What the four become where first and second change places."""
 
 
 class Place(NamedTuple):
@@ -72,15 +75,25 @@ class Pairs:
         own = tuple(label for label in self.labels if label in labels)
         return self if own == self.labels else Pairs(own, self.truth, self.moments.picked(pairs))
 
-    def merged(self, group: Sequence[Series]) -> Pairs:
-        """Return these and the pairs of another part, of labels that both have.
+    def merged(self, other: Pairs) -> Pairs:
+        """Return these and the pairs of other parts, of labels that both have.
 
         Parts differ where an extension was cut short.
         """
-        beside = {one.key.line.estimator: one for one in group}
-        known = self.of(tuple(beside))
-        new = paired([beside[label] for label in known.labels])
+        known = self.of(other.labels)
+        new = other.of(self.labels).reordered(known.labels)
         return Pairs(known.labels, self.truth, known.moments.merged(new.moments))
+
+    def reordered(self, labels: tuple[str, ...]) -> Pairs:
+        """Return the same with the labels in another order: some pairs are turned round."""
+        if labels == self.labels:
+            return self
+        places = np.array([self.labels.index(label) for label in labels])
+        number = np.zeros((len(labels), len(labels)), dtype=np.int64)
+        number[self.places] = np.arange(len(self.places[0]))
+        first, second = places[np.stack(np.triu_indices(len(labels), 1))]
+        kept = self.moments.picked(number[np.minimum(first, second), np.maximum(first, second)])
+        return Pairs(labels, self.truth, kept.turned(first > second, _TURNED, _SIGNS))
 
     @property
     def trials(self) -> NDArray[np.int64]:

@@ -1,7 +1,8 @@
-"""Exact quantiles of a stream too long to hold, by reading it three times.
+"""Exact quantiles of a stream too long to hold, by reading it once where its values are few.
 
-Each pass narrows every wanted rank to the values that share more leading bits of their
-floating-point form (a radix selection), so the memory does not grow with the stream.
+Where there are many, each pass narrows every wanted rank to the values that share more leading
+bits of their floating-point form (a radix selection), so the memory does not grow with the
+stream. Five passes are always enough.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ from numpy.typing import NDArray
 
 from sim.analysis.ranks import interval_ranks, quantile_ranks
 
-_BITS = (20, 42, 64)
+_BITS = (20, 32, 44, 56, 64)
 PASSES = len(_BITS)
+"""The most that a stream has to be read."""
+
+FEW = 2**11
+"""So many different values are kept whole, 16 bytes each; more only by their leading bits."""
 
 Keys = NDArray[np.uint64]
+Numbers = NDArray[np.int64]
 _TOP = np.uint64(1 << 63)
 
 
@@ -31,42 +37,75 @@ def value_of(key: int) -> float:
 
 
 class Quantiles:
-    """The quantiles of one stream: `add` every batch, then `narrow`; PASSES times over.
+    """The quantiles of one stream: `add` every batch, then `narrow`, until it is `done`.
 
-    With a `level`, also an interval for each of them.
+    With a `level`, also an interval for each of them. Parts of a stream may be added elsewhere
+    and `merge`d: what is kept are whole numbers, so the order does not matter.
     """
 
-    def __init__(self, level: float | None = None) -> None:
-        self._level = level
+    def __init__(self, level: float | None = None, few: int = FEW) -> None:
+        self.done = False
+        self._level, self._few = level, few
         self._pass = 0
         self._prefixes = np.zeros(0, dtype=np.uint64)
         self._within: list[int] = []
-        self._keys = np.zeros(0, dtype=np.uint64)
-        self._numbers = np.zeros(0, dtype=np.int64)
         self._ranks: list[int] = []
         self._points: list[int] = []
         self._ends: tuple[tuple[int | None, int | None], ...] = ()
+        self._clear()
+
+    def _clear(self) -> None:
+        self._bits = 64
+        self._keys = np.zeros(0, dtype=np.uint64)
+        self._numbers = np.zeros(0, dtype=np.int64)
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Take a batch: every value that is not NaN, the same in each pass."""
         keys = ordered(values)
         if self._pass:
             before = keys >> np.uint64(64 - _BITS[self._pass - 1])
-            keys = keys[np.isin(before, np.unique(self._prefixes))]
-        shorter = keys >> np.uint64(64 - _BITS[self._pass])
-        unique, numbers = np.unique(shorter, return_counts=True)
-        self._keys, place = np.unique(np.concatenate([self._keys, unique]), return_inverse=True)
-        weights = np.concatenate([self._numbers, numbers])
-        self._numbers = np.bincount(place, weights, len(self._keys)).astype(np.int64)
+            keys = keys[np.isin(before, self._prefixes)]
+        self._count(*np.unique(_cut(keys, 64, self._bits), return_counts=True))
+        if len(self._keys) > self._few:
+            self._shorten(_BITS[self._pass])
+
+    def empty(self) -> Quantiles:
+        """Return one that looks for the same in this pass, and has seen nothing yet."""
+        other = Quantiles(self._level, self._few)
+        other._pass, other._prefixes = self._pass, self._prefixes
+        return other
+
+    def merge(self, other: Quantiles) -> None:
+        """Take what another found of other parts of the stream in the same pass."""
+        self._shorten(min(self._bits, other._bits))
+        other._shorten(self._bits)
+        self._count(other._keys, other._numbers)
+        if len(self._keys) > self._few:
+            self._shorten(_BITS[self._pass])
+
+    def _count(self, keys: Keys, numbers: Numbers) -> None:
+        """Add to what is kept: different keys, ascending, and how often each came."""
+        kept = np.union1d(self._keys, keys)
+        sums = np.zeros(len(kept), dtype=np.int64)
+        sums[np.searchsorted(kept, self._keys)] += self._numbers
+        sums[np.searchsorted(kept, keys)] += numbers
+        self._keys, self._numbers = kept, sums
+
+    def _shorten(self, bits: int) -> None:
+        """Keep no more than so many leading bits of the keys."""
+        if bits >= self._bits:
+            return
+        kept, place = np.unique(_cut(self._keys, self._bits, bits), return_inverse=True)
+        sums = np.zeros(len(kept), dtype=np.int64)
+        np.add.at(sums, place, self._numbers)
+        self._keys, self._numbers, self._bits = kept, sums, bits
 
     def narrow(self) -> None:
-        """Close a pass: find the prefix that holds each rank."""
-        total = int(self._numbers.sum())
-        if total == 0:
+        """Close a pass: find the key that holds each rank."""
+        if self.done:
             return
         if self._pass == 0:
-            self._ranks = self._wanted(total)
-            self._within = self._ranks
+            self._ranks = self._within = self._wanted(int(self._numbers.sum()))
         found, within = [], []
         for number, rank in enumerate(self._within):
             keys, numbers = self._under(number)
@@ -76,35 +115,41 @@ class Quantiles:
             within.append(rank - int(below[place] - numbers[place]))
         self._prefixes, self._within = np.array(found, dtype=np.uint64), within
         self._pass += 1
-        self._keys, self._numbers = self._keys[:0], self._numbers[:0]
+        self.done = self._bits == 64
+        self._clear()
 
     def _wanted(self, total: int) -> list[int]:
         """Return the ranks of the quantiles and of the ends of their intervals, each once."""
+        if total == 0:
+            return []
         self._points = quantile_ranks(total)
         self._ends = () if self._level is None else interval_ranks(total, self._level)
         ends = [rank for pair in self._ends for rank in pair if rank is not None]
         return sorted({*self._points, *ends})
 
-    def _under(self, number: int) -> tuple[Keys, NDArray[np.int64]]:
+    def _under(self, number: int) -> tuple[Keys, Numbers]:
         if self._pass == 0:
             return self._keys, self._numbers
-        step = np.uint64(_BITS[self._pass] - _BITS[self._pass - 1])
-        mine = (self._keys >> step) == self._prefixes[number]
+        before = _cut(self._keys, self._bits, _BITS[self._pass - 1])
+        mine = before == self._prefixes[number]
         return self._keys[mine], self._numbers[mine]
 
     @property
     def values(self) -> list[float]:
         """The quantiles at LEVELS, the smallest value with F(value) ≥ level; [] without data."""
-        return [self._at(rank) for rank in self._points] if self._pass == PASSES else []
+        return [self._at(rank) for rank in self._points] if self.done else []
 
     @property
     def intervals(self) -> list[tuple[float, float]]:
         """The interval of each quantile; NaN at an end for which there are too few values."""
-        if self._pass < PASSES:
-            return []
-        return [(self._at(low), self._at(high)) for low, high in self._ends]
+        return [(self._at(low), self._at(high)) for low, high in self._ends] if self.done else []
 
     def _at(self, rank: int | None) -> float:
         if rank is None:
             return float("nan")
         return value_of(int(self._prefixes[self._ranks.index(rank)]))
+
+
+def _cut(keys: Keys, bits: int, fewer: int) -> Keys:
+    """Return the leading bits of keys that have so many."""
+    return keys >> np.uint64(bits - fewer)

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from math import isfinite, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
 ROUNDING = 32 * 2.0**-52
 """Times the size of a number: what rounding may leave of a sum that is 0 (docs/controls.md)."""
+
+_FEW = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Adjustment:
     Results do not depend on how trials are cut into batches, rounding aside.
     """
 
-    def __init__(self, truths: Sequence[float], means: Sequence[float]) -> None:
+    def __init__(self, truths: ArrayLike, means: ArrayLike) -> None:
         self._truths = np.array(truths, dtype=np.float64)
         self._means = np.array(means, dtype=np.float64)
         self._valid = np.isfinite(self._truths)
@@ -77,33 +79,66 @@ class Adjustment:
 
         A cell with an estimate that is not finite has no result any more.
         """
-        self._valid &= np.isfinite(values).all(axis=0)
-        if not self._trials:
-            self._pivots = np.where(self._valid, values[0], 0.0)
-        above = np.where(self._valid, values - self._pivots, 0.0)
-        self._look(controls)
+        if len(values) == 0:
+            return
+        new = Adjustment(self._truths, self._means)
+        new._valid &= np.isfinite(values).all(axis=0)
+        new._pivots = np.where(new._valid, values[0], 0.0)
+        new._trials = len(values)
         ones = np.ones((len(controls), 1))
-        rows = np.vstack([self._triangle, np.hstack([ones, controls - self._means])])
+        above = np.where(new._valid, values - new._pivots, 0.0)
+        new._reduce(np.hstack([ones, controls - self._means]), above)
+        new._look(controls)
+        self.merge(new)
+
+    def merge(self, other: Adjustment) -> None:
+        """Take what was found of further trials, of the same cells and controls."""
+        if not self._trials:
+            self._pivots = other._pivots
+        above = other._projected + np.outer(other._triangle[:, 0], other._pivots - self._pivots)
+        rows = np.vstack([self._triangle, other._triangle])
+        self._reduce(rows, np.vstack([self._projected, above]))
+        self._left += other._left
+        self._valid &= other._valid
+        self._trials += other._trials
+        pairs = zip(self._seen, other._seen, strict=True)
+        self._seen = [np.union1d(mine, new)[: self._enough] for mine, new in pairs]
+        self._plane = None
+
+    def picked(self, cells: Sequence[int | None]) -> Adjustment:
+        """Return this for some cells, in this order; None is a cell that has no result."""
+        places = [0 if cell is None else cell for cell in cells]
+        new = Adjustment(self._truths[places], self._means)
+        new._valid = self._valid[places] & np.array([cell is not None for cell in cells])
+        new._pivots, new._left = self._pivots[places], self._left[places]
+        new._triangle, new._projected = self._triangle, self._projected[:, places]
+        new._trials, new._seen = self._trials, self._seen
+        return new
+
+    def _reduce(self, rows: Floats, above: Floats) -> None:
+        """Take the place of these rows, and of what stands beside them, by fewer rows."""
         basis, self._triangle = np.linalg.qr(rows)
-        left = np.vstack([self._projected, above])
         self._projected = np.zeros((len(self._triangle), len(self._truths)))
+        left = above
         for _ in range(2):  # once more: what is left is small beside what it was taken from
             step = basis.T @ left
             self._projected += step
-            left -= basis @ step
+            left = left - basis @ step
         with np.errstate(over="ignore", invalid="ignore"):
             self._left += np.square(left).sum(axis=0)
-        self._trials += len(controls)
-        self._plane = None
+
+    @property
+    def _enough(self) -> int:
+        """How many points a plane needs to be told from."""
+        return len(self._means) + 2
 
     def _look(self, controls: Floats) -> None:
-        """Note different values of each control, as many as a plane needs to be told from."""
-        enough = len(self._means) + 2
-        if any(len(seen) >= enough for seen in self._seen):
-            return
-        short = controls.astype(np.float32)  # equal ones may differ by rounding
-        for place, seen in enumerate(self._seen):
-            self._seen[place] = np.union1d(seen, short[:, place])[:enough]
+        """Note different values of each control, as many as are enough; most often few will do."""
+        for rows in (controls[:_FEW], controls):
+            short = rows.astype(np.float32)  # equal ones may differ by rounding
+            self._seen = [np.unique(column)[: self._enough] for column in short.T]
+            if any(len(seen) >= self._enough for seen in self._seen):
+                return
 
     def of(self, cell: int) -> Adjusted | None:
         """Return what is known of a cell; None where the controls cannot be used.

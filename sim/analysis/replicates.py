@@ -21,6 +21,15 @@ class Replicate:
     first: Floats
     second: Floats
 
+    def merge(self, other: Replicate) -> None:
+        """Take the sums over further trials; these keep their pivot once they have any."""
+        if not self.weight.any():
+            self.pivot = other.pivot
+        apart = other.pivot - self.pivot
+        self.second += other.second + apart * (2 * other.first + apart * other.weight)
+        self.first += other.first + apart * other.weight
+        self.weight += other.weight
+
     def errors(self, truth: float) -> dict[str, Floats]:
         """Return bias, sd and rmse in each replicate; shapes (REPLICATES,)."""
         with np.errstate(divide="ignore", invalid="ignore"):

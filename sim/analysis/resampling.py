@@ -7,8 +7,6 @@ the bag and the block: any cell, size and order of reading sees the same replica
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from sim.analysis.replicates import REPLICATES, Floats, Replicate
@@ -42,28 +40,30 @@ class Resampling:
         return np.ascontiguousarray(taken.T, dtype=np.float64)
 
     def _take(self, batch: list[Series], weights: Floats) -> None:
-        for one in batch:
-            if one.key not in self.cells:
-                finite = one.estimate[np.isfinite(one.estimate)]
-                pivot = float(finite.mean()) if len(finite) else 0.0
-                self.cells[one.key] = Replicate(pivot, *np.zeros((3, REPLICATES)))
         estimates = np.stack([one.estimate for one in batch], axis=1)
         finite = np.isfinite(estimates)
-        pivots = np.array([self.cells[one.key].pivot for one in batch])
-        d = np.where(finite, estimates, 0.0) - np.where(finite, pivots, 0.0)
         whole = bool(finite.all())
+        if not whole:
+            estimates = np.where(finite, estimates, 0.0)
+        pivots = estimates.sum(axis=0) / np.maximum(finite.sum(axis=0), 1)
+        d = np.where(finite, estimates - pivots, 0.0)
         weight = weights.sum(axis=1)[:, None] if whole else weights @ finite.astype(np.float64)
-        columns = (
+        sums = (
             np.broadcast_to(weight, (REPLICATES, len(batch))),
             weights @ d,
             weights @ (d * d),
         )
-        self._add_to(batch, columns)
-
-    def _add_to(self, batch: list[Series], columns: Iterable[Floats]) -> None:
-        weight, first, second = columns
         for place, one in enumerate(batch):
-            cell = self.cells[one.key]
-            cell.weight += weight[:, place]
-            cell.first += first[:, place]
-            cell.second += second[:, place]
+            own = (column[:, place].copy() for column in sums)
+            self._keep(one.key, Replicate(float(pivots[place]), *own))
+
+    def merge(self, other: Resampling) -> None:
+        """Take the replicates of further parts."""
+        for key, one in other.cells.items():
+            self._keep(key, one)
+
+    def _keep(self, key: Key, one: Replicate) -> None:
+        if key in self.cells:
+            self.cells[key].merge(one)
+        else:
+            self.cells[key] = one

@@ -70,6 +70,19 @@ class Tally:
                 widths = upper - lower
             self.widths.add(widths[np.isfinite(widths)])
 
+    def merge(self, other: Tally) -> None:
+        """Take what was gathered of further trials."""
+        self.estimates.merge(other.estimates)
+        self.squares.merge(other.squares)
+        self.sizes_of_error.merge(other.sizes_of_error)
+        self.quantiles.merge(other.quantiles)
+        self.widths.merge(other.widths)
+        self.covered += other.covered
+        self.trials += other.trials
+        self.infinite += other.infinite
+        self.failed += other.failed
+        self.undefined += other.undefined
+
 
 def proportion_mcse(successes: int, trials: int) -> float:
     """Return √(p(1−p)/R); at 0 and 1, where that is 0, the form of Agresti & Coull 1998."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from sim import api
@@ -11,10 +13,11 @@ from sim.cli.show import show
 
 @click.command("analyze")
 @options.results
+@options.workers
 @options.as_json
-def command(results: str, as_json: bool) -> None:
+def command(results: str, workers: int | None, as_json: bool) -> None:
     """Make summary, convergence and comparison anew from the trials that are there."""
-    analyzed = api.reanalyze(results)
+    analyzed = api.reanalyze(results, workers=workers or os.cpu_count() or 1)
     if as_json:
         click.echo(options.strict_json(analyzed.rows()))
         return

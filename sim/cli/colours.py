@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from unicodedata import category
 
 import click
 
 from sim.checks import guess, shown
+from sim.cli.terminal import one_line
 from sim.compositions import FromFile
 from sim.config.files import FileFault, counts
-
-_UNFIT = ("Cc", "Cs", "Zl", "Zp")
-"""Kinds of characters that move the cursor or end the line."""
 
 
 class Named(dict[str, float]):
@@ -87,10 +84,9 @@ def aligned(
 
 
 def listed(names: list[str], numbers: list[str], most: int = 8) -> str:
-    """Return `red 4, blue 2, … 3 more`, without names that are places, fit for a terminal."""
+    """Return `red 4, blue 2, … 3 more`, without names that are places."""
     by_place = names == [str(place) for place in range(1, len(names) + 1)]
     pairs = list(zip(names, numbers, strict=True))[:most]
     texts = [number if by_place else f"{name} {number}" for name, number in pairs]
     more = len(names) - len(texts)
-    whole = ", ".join([*texts, *([f"… {more:,} more"] if more else [])])
-    return "".join("�" if category(c) in _UNFIT else c for c in whole)
+    return one_line(", ".join([*texts, *([f"… {more:,} more"] if more else [])]))

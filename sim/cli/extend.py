@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 
 import click
@@ -13,7 +12,6 @@ from sim.cli import options
 from sim.cli.outcome import code, tell
 from sim.cli.progress import watching
 from sim.config.reading import load
-from sim.engines import EngineName
 
 
 @click.command("extend")
@@ -28,7 +26,7 @@ def command(
     changes: tuple[str, ...],
     out: str,
     workers: int | None,
-    engine: EngineName,
+    engine: str,
     as_json: bool,
 ) -> int:
     """Add to a result what a larger experiment asks for; what is there stays as it is.
@@ -39,7 +37,7 @@ def command(
     experiment = load(config, changes)
     started = time.monotonic()
     with watching(experiment.name, Console(stderr=True)) as progress:
-        number = workers or os.cpu_count() or 1
+        number = options.number_of(workers, engine)
         results = api.extend(experiment, out=out, workers=number, engine=engine, progress=progress)
     told = {**results.report(), "seconds": round(time.monotonic() - started, 3)}
     if as_json:

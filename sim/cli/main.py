@@ -1,99 +1,133 @@
-"""The command group: finds its verbs by name, and turns what goes wrong into exit codes."""
+"""The process of the command: its signals, its streams and its exit code.
+
+Nothing heavy is imported before signals are attended to: they may come at any time.
+"""
 
 from __future__ import annotations
 
+import atexit
 import io
 import os
 import signal
 import sys
+from contextlib import suppress
 from importlib import import_module
 from types import FrameType
+from typing import NoReturn
 
-import click
-
-from sim.errors import Fault
-
-VERBS = {
-    "run": "Run experiments: what is missing is drawn, then all is summarized.",
-    "extend": "Add to a result what a larger experiment asks for; what is there stays.",
-    "validate": "Check configuration files and name every fault with its place.",
-    "status": "Say how far a run has come.",
-    "analyze": "Make summary, convergence and comparison anew from the trials that are there.",
-    "estimate": "Estimate a divergence from your own counts, by every estimator that applies.",
-    "list": "List the kinds of bags, models, learners, estimators and intervals.",
-    "schema": "Print the JSON Schema of an experiment file, for editors.",
-    "init": "Write a small experiment to begin with.",
-}
 INTERRUPTED = 130
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SAID = (
+    "klsim: interrupted; every finished block is kept, and the same command goes on from there\n"
+)
 
 
-class Verbs(click.Group):
-    """Imports a verb when it is called: help needs none of them."""
+def main() -> NoReturn:
+    """Run the command and exit with its code; a signal that ends it leaves no traceback."""
+    end = _End()
+    try:
+        end.attend()
+        _mend_streams()
+        code = import_module("sim.cli.verbs").code()
+        end.now(code)
+    except BaseException as error:
+        if not (end.near or isinstance(error, KeyboardInterrupt)):
+            raise
+        end.now(INTERRUPTED)  # whatever else went wrong on the way out
+        _say_interrupted()
+        code = INTERRUPTED
+    _flush()
+    atexit._run_exitfuncs()  # noqa: SLF001 (what libraries have to put away at the end)
+    os._exit(code)  # python's own way out takes its time, and is not safe from signals
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order of a day's work."""
-        return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the verb, None where there is none of that name."""
-        if cmd_name not in VERBS:
-            return None
-        command: click.Command = import_module(f"sim.cli.{cmd_name}").command
-        return command
+class _End:
+    """Turns the first signal into a KeyboardInterrupt; one that comes later ends at once.
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the verbs into the help text without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
-
-
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="klsim")
-def group() -> None:
-    """Say how far a counted KL divergence is from the true one, and with what error.
-
-    Exit codes: 0 done, 1 unexpected, 2 usage or invalid configuration, 3 finished with failed
-    estimates, 4 another experiment lies in that directory or it is in use, 5 finished without
-    the precision that `stop` asks for (3 comes before it), 130 interrupted.
+    Whatever lies on the disk is whole at any time, and a worker ends with its coordinator.
     """
 
+    def __init__(self) -> None:
+        self.near = False
+        self._code = INTERRUPTED
 
-def main() -> None:
-    """Run the command and exit with its code."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # None where it was closed
-            stream.reconfigure(errors="replace")
-    sys.exit(_code())
+    def attend(self) -> None:
+        """Take the signals that end a process; one that is ignored stays ignored."""
+        for number in _ENDING:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._come)
+        sys.unraisablehook = self._lost
 
+    def now(self, code: int) -> None:
+        """Leave with this code whatever comes."""
+        self._code, self.near = code, True
 
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    def _come(self, _: int, __: FrameType | None) -> None:
+        if self.near:
+            os._exit(self._code)
+        self.near = True
+        raise KeyboardInterrupt
 
-
-def _code() -> int:
-    try:
-        code = group.main(standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-        return code if isinstance(code, int) else 0
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        _say("interrupted; every finished block is kept, and the same command goes on from there")
-        return INTERRUPTED
-    except Fault as fault:
-        _say(str(fault))
-        return fault.exit_code
-    except BrokenPipeError:
-        # whoever read has gone; python would complain of it once more at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        _say(f"{error.filename or 'system'}: {error.strerror or error}")
-        return 1
+    def _lost(self, lost: sys.UnraisableHookArgs) -> None:
+        """End where an interrupt came in a place that no exception leaves: a finalizer."""
+        if issubclass(lost.exc_type, KeyboardInterrupt):
+            _say_interrupted()
+            os._exit(INTERRUPTED)
+        sys.__unraisablehook__(lost)
 
 
-def _say(message: str) -> None:
-    click.echo(f"klsim: {message}" if "\n" not in message else message, err=True)
+class _Lenient(io.TextIOWrapper):
+    """Stderr that may go: a message that reaches nobody is no reason to stop."""
+
+    def write(self, text: str) -> int:
+        """Write as far as anybody reads."""
+        try:
+            return super().write(text)
+        except OSError:
+            _drop(self.fileno())
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush as far as anybody reads."""
+        try:
+            super().flush()
+        except OSError:
+            _drop(self.fileno())
+
+
+def _mend_streams() -> None:
+    """Put nothing where a stream was closed, lest a file that is opened takes its place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest number is free
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        encoding = sys.stderr.encoding
+        sys.stderr = _Lenient(sys.stderr.detach(), encoding, "replace", line_buffering=True)
+
+
+def _drop(number: int) -> None:
+    """Let nothing more be said to one who has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+
+
+def _flush() -> None:
+    """Write what is still to be written; whoever read may have gone."""
+    with suppress(OSError):
+        sys.stdout.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
+
+
+def _say_interrupted() -> None:
+    with suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            sys.stderr.write(_SAID)
+            sys.stderr.flush()

@@ -12,6 +12,7 @@ from sim.loop.stopping import LEAST_TRIALS
 
 FAILED_ESTIMATES = 3
 NOT_PRECISE = 5
+CHECK_FAILED = 6
 
 
 def tell(told: Mapping[str, Any], console: Console) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from typing import Any
 
@@ -15,7 +14,6 @@ from sim.cli.outcome import FAILED_ESTIMATES, NOT_PRECISE, code, tell
 from sim.cli.progress import watching
 from sim.config.problems import ConfigurationError
 from sim.config.reading import load
-from sim.engines import EngineName
 from sim.experiment import Experiment
 
 
@@ -40,7 +38,7 @@ def command(
     changes: tuple[str, ...],
     out: str,
     workers: int | None,
-    engine: EngineName,
+    engine: str,
     fresh: bool,
     trace: int | None,
     as_json: bool,
@@ -51,22 +49,29 @@ def command(
     """
     reports: list[dict[str, Any]] = []
     codes: list[int] = []
-    number = workers or os.cpu_count() or 1
-    for experiment in _load_all(configs, changes):
-        started = time.monotonic()
-        with watching(experiment.name, Console(stderr=True)) as progress:
-            results = api.run(
-                experiment, out=out, workers=number, engine=engine, fresh=fresh, progress=progress
-            )
-        if trace is not None:
-            api.trace(results.path, trace)
-        seconds = round(time.monotonic() - started, 3)
-        reports.append({**results.report(), "seconds": seconds})
-        codes.append(code(reports[-1]))
-        if not as_json:
-            tell(reports.pop(), options.console())
-    if as_json:
-        click.echo(options.strict_json(reports))
+    number = options.number_of(workers, engine)
+    try:
+        for experiment in _load_all(configs, changes):
+            started = time.monotonic()
+            with watching(experiment.name, Console(stderr=True)) as progress:
+                results = api.run(
+                    experiment,
+                    out=out,
+                    workers=number,
+                    engine=engine,
+                    fresh=fresh,
+                    progress=progress,
+                )
+            if trace is not None:
+                api.trace(results.path, trace)
+            seconds = round(time.monotonic() - started, 3)
+            reports.append({**results.report(), "seconds": seconds})
+            codes.append(code(reports[-1]))
+            if not as_json:
+                tell(reports.pop(), options.console())
+    finally:  # what is done is told, whatever becomes of the next
+        if as_json and reports:
+            click.echo(options.strict_json(reports))
     return next((code for code in (FAILED_ESTIMATES, NOT_PRECISE) if code in codes), 0)
 
 

@@ -8,6 +8,7 @@ import click
 
 from sim import api
 from sim.cli import options
+from sim.cli.terminal import say
 
 
 @click.command("status")
@@ -19,15 +20,15 @@ def command(results: str, as_json: bool) -> None:
     if as_json:
         click.echo(options.strict_json(status))
         return
-    click.echo(f"{status['name']}: {'complete' if status['complete'] else 'not complete'}")
+    say(f"{status['name']}: {'complete' if status['complete'] else 'not complete'}")
     most = "at most " if status.get("used", {}) is None else ""
     for bag, (done, blocks) in status["bags"].items():
-        click.echo(f"  bag {bag}: {done:,} of {most}{blocks:,} blocks{_used(status, bag)}")
-    click.echo("  summary: " + ("there" if status["summary"] else "not made yet"))
+        say(f"  bag {bag}: {done:,} of {most}{blocks:,} blocks{_used(status, bag)}")
+    say("  summary: " + ("there" if status["summary"] else "not made yet"))
     if status["in_use"]:
-        click.echo("  a run is at work here now")
+        say("  a run is at work here now")
     elif not status["complete"]:
-        click.echo("  go on with the `klsim run` that began it")
+        say("  go on with the `klsim run` that began it")
 
 
 def _used(status: dict[str, Any], bag: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from sim.cli import options
+from sim.cli.terminal import say
 from sim.config.problems import ConfigurationError, dotted
 from sim.config.reading import load
 
@@ -26,7 +27,7 @@ def command(configs: tuple[str, ...], changes: tuple[str, ...], as_json: bool) -
         except ConfigurationError as error:
             reports.append({"file": config, "valid": False, "problems": _plain(error)})
             if not as_json:
-                click.echo(str(error), err=True)
+                say(str(error), err=True)
             continue
         cells = sum(len(experiment.cells(b)) * len(experiment.sizes_of(b)) for b in experiment.bags)
         blocks = sum(experiment.blocks(bag) for bag in experiment.bags)
@@ -35,7 +36,7 @@ def command(configs: tuple[str, ...], changes: tuple[str, ...], as_json: bool) -
             most = "at most " if experiment.stop else ""
             trials = f"{most}{experiment.most_trials:,} trials in {most}{blocks:,} blocks"
             what = f"{cells} cells of {trials}"
-            click.echo(f"{config}: valid; {what}")
+            say(f"{config}: valid; {what}")
     if as_json:
         click.echo(options.strict_json(reports))
     return 0 if all(report["valid"] for report in reports) else INVALID

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from sim.config.problems import ConfigurationError, Mark, Path, Problem, Source
+from sim.errors import first_line
 
 DEEPEST = 32
 MOST_VALUES = 2_000_000
@@ -91,8 +92,7 @@ def parse(source: Source) -> Document:
         fault = Problem(mark, (), f"not YAML: {error.problem or error.context}")
         raise ConfigurationError([*document.problems, fault]) from None
     except (yaml.YAMLError, UnicodeError) as error:
-        first = str(error).partition("\n")[0]
-        fault = Problem(_unprintable(source), (), f"not YAML: {first}")
+        fault = Problem(_unprintable(source), (), f"not YAML: {first_line(error)}")
         raise ConfigurationError([*document.problems, fault]) from None
     return document
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from math import isnan
 from pathlib import Path as FilePath
 from typing import Any
@@ -14,10 +15,12 @@ import pyarrow.parquet as pq
 
 from sim.checks import guess
 from sim.compositions import FromFile
-from sim.errors import Fault
+from sim.errors import Fault, first_line
 
 MOST_DISTINCT = 100_000
 MISSING = "missing"
+LARGEST_PIECE = 512 * 2**20
+"""Bytes of a column in one row group of a Parquet file."""
 
 
 class FileFault(Fault):
@@ -31,18 +34,18 @@ def counts(asked: FromFile, folder: FilePath) -> dict[str, int]:
 
     Raises FileFault with what was expected and what was got.
     """
-    column = _column(_inside(folder, asked.path), asked.column)
-    if len(column) == 0:
+    every = _counted(_inside(folder, asked.path), asked.column)
+    rows = every.total()
+    if rows == 0:
         raise FileFault(f"{asked.path}: column {asked.column!r} has no rows")
-    every = [(row["values"], row["counts"]) for row in pc.value_counts(column).to_pylist()]
-    found = [(value, number) for value, number in every if not _is_missing(value)]
-    missing = len(column) - sum(number for _, number in found)
+    found = [(value, number) for (value, _), number in every.items() if value is not None]
+    missing = rows - sum(number for _, number in found)
     if missing and asked.missing is None:
         raise FileFault(
-            f"{missing} of {len(column)} values of {asked.column!r} are missing; say what they "
+            f"{missing} of {rows} values of {asked.column!r} are missing; say what they "
             "are: `missing: drop` or `missing: colour`"
         )
-    texts = _texts(found, asked)
+    texts = _texts(found)
     if missing and asked.missing == "colour":
         if MISSING in texts:
             raise FileFault(f"{asked.column!r} has a value called {MISSING!r} already")
@@ -52,13 +55,8 @@ def counts(asked: FromFile, folder: FilePath) -> dict[str, int]:
     return texts
 
 
-def _texts(found: list[tuple[Any, int]], asked: FromFile) -> dict[str, int]:
+def _texts(found: list[tuple[Any, int]]) -> dict[str, int]:
     """Return the number of each value by its text; values that read alike are one colour."""
-    if len(found) > MOST_DISTINCT:
-        raise FileFault(
-            f"{len(found)} distinct values in {asked.column!r}; expected at most {MOST_DISTINCT}: "
-            "a bag of real numbers wants bins first"
-        )
     texts: Counter[str] = Counter()
     for value, number in sorted(found):
         texts[_text(value)] += number
@@ -71,7 +69,7 @@ def _inside(folder: FilePath, name: str) -> FilePath:
         path = (folder / name).resolve()
         inside = path.is_relative_to(folder.resolve())
         there = path.is_file()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: links in a circle
         raise FileFault(f"{name!r} is no file name: {error}") from None
     if not inside:
         raise FileFault(f"{name!r} leaves the folder of this configuration; put the file beside it")
@@ -80,20 +78,36 @@ def _inside(folder: FilePath, name: str) -> FilePath:
     return path
 
 
-def _column(path: FilePath, name: str) -> pa.ChunkedArray:
+def _counted(path: FilePath, name: str) -> Counter[tuple[Any, str]]:
+    """Return how often each value of a column occurs; however many rows, few are held at once."""
+    every: Counter[tuple[Any, str]] = Counter()
     try:
         known = _names(path)
         if name not in known:
             raise FileFault(f"{path.name}: no column {name!r}{guess(name, known)}")
         if known.count(name) > 1:
             raise FileFault(f"{path.name}: more than one column is called {name!r}")
-        column = _read(path, name)
+        for piece in _pieces(path, name):
+            _add(every, piece, name)
     except (OSError, pa.ArrowException, UnicodeError) as error:
-        first = str(error).partition("\n")[0]
-        raise FileFault(f"{path.name} cannot be read as {_kind(path)}: {first}") from None
-    if pa.types.is_nested(column.type):
-        raise FileFault(f"{path.name}: column {name!r} holds lists or records, not single values")
-    return column
+        told = f"{path.name} cannot be read as {_kind(path)}: {first_line(error)}"
+        raise FileFault(told) from None
+    return every
+
+
+def _add(every: Counter[tuple[Any, str]], piece: pa.Array, name: str) -> None:
+    for row in pc.value_counts(piece).to_pylist():
+        every[_key(row["values"])] += row["counts"]
+    if len(every) - ((None, "") in every) > MOST_DISTINCT:
+        raise FileFault(
+            f"more than {MOST_DISTINCT} distinct values in {name!r}; expected at most that many: "
+            "a bag of real numbers wants bins first"
+        )
+
+
+def _key(value: Any) -> tuple[Any, str]:
+    """Return what tells a value from others: 0.0 from -0.0 too, and no NaN from another."""
+    return (None, "") if _is_missing(value) else (value, str(value) if value == 0 else "")
 
 
 def _kind(path: FilePath) -> str:
@@ -110,14 +124,36 @@ def _names(path: FilePath) -> list[str]:
         return list(reader.schema.names)
 
 
-def _read(path: FilePath, name: str) -> pa.ChunkedArray:
-    if _kind(path) == "Parquet":
-        return pq.read_table(path, columns=[name]).column(name)
-    # text as written: 010 and 1.0 are colours, not numbers
-    options = pcsv.ConvertOptions(
-        include_columns=[name], column_types={name: pa.string()}, strings_can_be_null=True
-    )
-    return pcsv.read_csv(path, convert_options=options).column(name)
+def _pieces(path: FilePath, name: str) -> Iterator[pa.Array]:
+    """Yield the column piece by piece."""
+    if _kind(path) == "CSV":
+        # text as written: 010 and 1.0 are colours, not numbers
+        options = pcsv.ConvertOptions(
+            include_columns=[name], column_types={name: pa.string()}, strings_can_be_null=True
+        )
+        with pcsv.open_csv(path, convert_options=options) as reader:
+            yield from (batch.column(0) for batch in reader)
+        return
+    if pa.types.is_nested(pq.read_schema(path).field(name).type):
+        told = "holds lists or records, not single values"
+        raise FileFault(f"{path.name}: column {name!r} {told}")
+    with pq.ParquetFile(path, read_dictionary=[name]) as file:  # a long text is held once
+        _expect_small(path, file.metadata, name)
+        for batch in file.iter_batches(columns=[name]):
+            yield batch.column(0)
+
+
+def _expect_small(path: FilePath, metadata: pq.FileMetaData, name: str) -> None:
+    """Refuse a file of which a piece does not fit into memory: it may be small on the disk."""
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        columns = (group.column(place) for place in range(group.num_columns))
+        size = sum(c.total_uncompressed_size for c in columns if c.path_in_schema == name)
+        if size > LARGEST_PIECE:
+            raise FileFault(
+                f"{path.name}: column {name!r} has {size} bytes in one row group; expected at "
+                f"most {LARGEST_PIECE}: write it with smaller row groups"
+            )
 
 
 def _is_missing(value: Any) -> bool:

@@ -40,7 +40,7 @@ class Mark:
 
     def show(self) -> str:
         """Return `file:line:column`, counted from 1."""
-        return f"{self.source.name}:{self.line + 1}:{self.column + 1}"
+        return f"{_printable(self.source.name)}:{self.line + 1}:{self.column + 1}"
 
     def caret(self) -> str:
         """Return the line with a caret under the place, cut to fit a terminal."""
@@ -90,4 +90,8 @@ def dotted(path: Path) -> str:
         text += (
             f"[{step}]" if isinstance(step, int) else f".{_short(step)}" if text else _short(step)
         )
+    return _printable(text)
+
+
+def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "�" for c in text)

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from sim.config import reading
+from sim.config.problems import ConfigurationError
 from sim.experiment import Experiment
 from sim.store import coverage
 from sim.store.differences import differences, obstacles
-from sim.store.directory import DifferentExperiment, Directory, NoResults
+from sim.store.directory import DifferentExperiment, Directory, NoResults, Unreadable
+from sim.store.plain import kind
 
 
 def experiment_there(directory: Directory) -> Experiment:
-    """Return the experiment that lies in a directory."""
-    text = directory.experiment_text() or ""
-    return reading.read(text, str(directory.path / "experiment.yaml"))
+    """Return the experiment that lies in a directory; Unreadable where it is none."""
+    text, path = directory.experiment_text() or "", directory.path / "experiment.yaml"
+    try:
+        return reading.read(text, str(path))
+    except ConfigurationError as error:
+        raise Unreadable(path, str(error)) from None
+
+
+def expect_run(directory: Directory) -> None:
+    """Raise NoResults where no run was."""
+    if kind(directory.path / "experiment.yaml") is None:
+        raise NoResults(
+            f"{directory.path}: expected the directory of a run, such as results/red_blue, "
+            "with an experiment.yaml; found none"
+        )
 
 
 def expect_result(directory: Directory) -> None:

@@ -12,20 +12,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+from threadpoolctl import threadpool_limits
+
 from sim.analysis.series import COLUMNS, Series, series
 from sim.engines import Engine
 from sim.experiment import Experiment
 from sim.loop.crew import Block, Crew, Task
+from sim.loop.spread import WORTH_WORKERS
 from sim.store.coverage import header, reusable
-from sim.store.directory import Directory, write_through
-from sim.store.parts import Parts, encode
+from sim.store.directory import Directory
+from sim.store.parts import content_of, encode, rows_of
+from sim.store.plain import write_through
 from sim.trials import block_rows
 
 TRIED = 0.5
 """Seconds of work before what is left is guessed from it."""
-
-WORTH_WORKERS = 3.0
-"""Seconds of work left that are worth starting processes for."""
 
 
 class _BlockError(Exception):
@@ -77,16 +78,28 @@ def all_blocks(
 
 
 def make_part(experiment: Experiment, block: Block, there: Path, staged: Path) -> None:
-    """Write a block's part where the coordinator finds it; runs in a worker.
+    """Write a block's part where the coordinator finds it; runs in a worker of this machine.
 
-    What a part that lies there already holds of it is not computed again. Nothing comes back
-    through the pool's pipe: a worker killed while it writes megabytes there would leave
-    everybody else waiting for the rest.
+    Nothing comes back through the pool's pipe: a worker killed while it writes megabytes there
+    would leave everybody else waiting for the rest.
+    """
+    content = send_part(experiment, block, content_of(there))
+    try:
+        write_through(staged, content)
+    except OSError as error:
+        raise _BlockError(f"{staged.parent}: {error.strerror}") from None
+
+
+def send_part(experiment: Experiment, block: Block, there: bytes) -> bytes:
+    """Return the bytes of a block's part; runs in a worker, which may see no disk of ours.
+
+    What a part that is there already holds of it is not computed again.
     """
     try:
-        head = header(experiment, block.bag, block.index)
-        rows = block_rows(experiment, block.bag, block.index, reusable(there, head))
-        write_through(staged, encode(rows, head))
+        with threadpool_limits(1):
+            head = header(experiment, block.bag, block.index)
+            rows = block_rows(experiment, block.bag, block.index, reusable(there, head))
+            return encode(rows, head)
     except Exception as error:
         raise _BlockError(f"{type(error).__name__}: {error}") from None
 
@@ -106,10 +119,11 @@ def complete(
     missing = ledger.missing()
 
     def task(block: Block) -> Task:
-        place = block.bag, block.index
-        return partial(
-            make_part, experiment, block, directory.part(*place), directory.staged(*place)
-        )
+        there = directory.part(block.bag, block.index)
+        if engine.remote:
+            return partial(send_part, experiment, block, content_of(there))
+        staged = directory.staged(block.bag, block.index)
+        return partial(make_part, experiment, block, there, staged)
 
     crew = Crew(engine, task, ledger.keep, ledger.wants)
     if engine.hesitant:
@@ -167,10 +181,13 @@ class _Ledger:
         """Return whether a block that is not done yet is asked for."""
         return not self._is_over(block.bag)
 
-    def keep(self, block: Block) -> None:
-        """Make what a worker wrote the part of its block, unless it came too late."""
+    def keep(self, block: Block, made: bytes | None) -> None:
+        """Make what a worker wrote or sent the part of its block, unless it came too late."""
         if self.wants(block):
-            self._directory.adopt(block.bag, block.index)
+            if made is None:
+                self._directory.adopt(block.bag, block.index)
+            else:
+                self._directory.save(self._directory.part(block.bag, block.index), made)
             self.computed += 1
             self._add(block)
 
@@ -202,7 +219,7 @@ class _Ledger:
         judge, unjudged = self._judges[bag], self._unjudged[bag]
         while judge.blocks in unjudged and not judge.over:
             unjudged.remove(judge.blocks)
-            (rows,) = Parts((self._directory.part(bag, judge.blocks),)).read(COLUMNS)
+            rows = rows_of(self._directory.part(bag, judge.blocks), columns=COLUMNS)
             judge.add(list(series(rows)))
         if judge.over:
             self._done[bag] = judge.trials

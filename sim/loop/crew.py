@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from dataclasses import dataclass, field
 from itertools import islice
 
 from sim.engines import Engine
+from sim.engines.workers import WorkerDied, Workers
 from sim.errors import Fault
 
 
@@ -23,8 +24,14 @@ class BlockFailed(Fault):
     """A block that could not be computed; all that was finished is kept."""
 
 
-Task = Callable[[], None]
+Made = bytes | None
+"""What a worker gives back: the bytes of a part, or nothing where it wrote them itself."""
+
+Task = Callable[[], Made]
 """What computes a block: it travels to a worker, so it can be pickled."""
+
+LOOK = 1.0
+"""Seconds after which workers are looked after though none has finished."""
 
 
 @dataclass
@@ -37,10 +44,10 @@ class Crew:
 
     engine: Engine
     task: Callable[[Block], Task]
-    keep: Callable[[Block], None]
+    keep: Callable[[Block, Made], None]
     wanted: Callable[[Block], bool] = lambda block: True
-    held: dict[Future[None], Block] = field(default_factory=dict)
-    loose: Block | None = None
+    held: dict[Future[Made], Block] = field(default_factory=dict)
+    lost: list[Block] = field(default_factory=list)
 
     def work(self, blocks: Iterator[Block]) -> None:
         """Compute all blocks; after a worker's death go on with new workers.
@@ -52,71 +59,87 @@ class Crew:
         while more:
             try:
                 self._flow(blocks)
-                more = False
+                more = bool(self.lost)
             except BrokenExecutor:
-                for suspect in self._suspects():
-                    self._alone(suspect)
+                self._save_the_rest()
+            while self.lost:
+                self._alone(self.lost.pop(0))
 
     def _flow(self, blocks: Iterator[Block]) -> None:
-        window = 2 * self.engine.workers if self.engine.parallel else 1
-        with self.engine.open() as executor:
-            self._hand_out(executor, islice(blocks, window))
+        with self.engine.open() as workers:
+            self._hand_out(workers, blocks)
             while any(map(self.wanted, self.held.values())):
-                done, _ = wait(self.held, return_when=FIRST_COMPLETED)
-                for future in sorted(done, key=_went_wrong):  # keep what is good first
+                for future in self._done(workers):
                     self._take(future)
-                self._hand_out(executor, islice(blocks, len(done)))
+                self._hand_out(workers, blocks)
         self.held.clear()
 
-    def _hand_out(self, executor: Executor, blocks: Iterable[Block]) -> None:
-        for block in blocks:
-            self.loose = block  # submit raises where the pool is broken: then nobody has it
-            self.held[executor.submit(self.task(block))] = block
-            self.loose = None
+    def _hand_out(self, workers: Workers, blocks: Iterator[Block]) -> None:
+        if self.lost:
+            return  # first those: a bag may be waiting for one of them to end
+        for block in islice(blocks, max(0, workers.window - len(self.held))):
+            self.lost.append(block)  # submit raises where the pool is broken: nobody has it then
+            self.held[workers.submit(self.task(block))] = block
+            self.lost.remove(block)
 
-    def _take(self, future: Future[None]) -> None:
+    def _done(self, workers: Workers) -> list[Future[Made]]:
+        """Wait for some that are done; return what is good first, so that it is kept."""
+        done, _ = wait(self.held, timeout=LOOK, return_when=FIRST_COMPLETED)
+        workers.check()
+        return sorted(done, key=_went_wrong)
+
+    def _take(self, future: Future[Made]) -> None:
         error = future.exception()
+        if isinstance(error, WorkerDied):
+            self.lost.append(self.held.pop(future))
+            return
         if isinstance(error, BrokenExecutor):
             raise error
         block = self.held.pop(future)
         if error is None:
-            self.keep(block)
+            self.keep(block, future.result())
         elif self.wanted(block):
             raise _failure(block, error) from error
 
-    def _suspects(self) -> list[Block]:
-        """Keep what was finished before the pool broke; return the rest of what was in hand."""
-        lost = [self.loose] if self.loose else []
+    def _save_the_rest(self) -> None:
+        """Keep what was finished before the pool broke; the rest of what was in hand is lost."""
         for future, block in self.held.items():
             if future.done() and future.exception() is None:
-                self.keep(block)
+                self.keep(block, future.result())
             else:
-                lost.append(block)
+                self.lost.append(block)
         self.held.clear()
-        self.loose = None
-        return lost
 
     def _alone(self, block: Block) -> None:
+        """Compute a block with nothing beside it, so that a death is its own."""
         if not self.wanted(block):
             return
         try:
-            with self.engine.open(workers=1) as executor:
-                executor.submit(self.task(block)).result()
+            with self.engine.open(workers=1) as workers:
+                self.held[workers.submit(self.task(block))] = block
+                while not (done := self._done(workers)):
+                    pass
+                made = done[0].result()
         except BrokenExecutor as error:
             raise BlockFailed(
-                f"block {block.index} of bag {block.bag!r}: its worker died twice (killed, or out "
-                "of memory); every finished block is kept, and the same command goes on from there"
+                f"block {block.index} of bag {block.bag!r}: every worker that computed it died "
+                "(killed, or out of memory); every finished block is kept, and the same command "
+                "goes on from there"
             ) from error
         except Exception as error:
             raise _failure(block, error) from error
-        self.keep(block)
+        finally:
+            self.held.clear()
+        self.keep(block, made)
 
 
-def _went_wrong(future: Future[None]) -> bool:
+def _went_wrong(future: Future[Made]) -> bool:
     return future.exception() is not None
 
 
-def _failure(block: Block, error: BaseException) -> BlockFailed:
+def _failure(block: Block, error: BaseException) -> Fault:
+    if isinstance(error, Fault):  # of the workers, not of the block
+        return error
     return BlockFailed(
         f"block {block.index} of bag {block.bag!r} failed: {error}; "
         "every finished block is kept, and the same command goes on from there"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sim.experiment import Experiment
-from sim.store.parts import GROWING, SHELVES, own
+from sim.store.heads import GROWING, SHELVES, own
 
 
 def differences(there: Experiment, asked: Experiment, stored: int = 0) -> list[str]:
@@ -37,6 +37,12 @@ def obstacles(there: Experiment, asked: Experiment, stored: int = 0) -> list[str
     for bag in there.bags if not lines else ():
         lines += _lost(there, asked, bag)
     return [*lines, *_fewer(there, asked, stored)]
+
+
+def misfit(there: dict[str, Any], asked: dict[str, Any]) -> str:
+    """Say in what a part's header differs from the one that is asked, which it is not."""
+    lines = list(_compared("", there, asked)) or ["in another order"]
+    return lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
 
 
 def _changed(family: str, there: dict[str, Any], asked: dict[str, Any]) -> Iterator[str]:

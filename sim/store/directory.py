@@ -5,43 +5,33 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import filelock
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from sim.errors import Fault
-from sim.store.parts import PART, Parts, part_index, part_name, read_header
-from sim.tables import COMPARISON, CONVERGENCE, SUMMARY, TRACE
+from sim.errors import Fault, first_line
+from sim.store import locks, plain
+from sim.store.parts import PART, DamagedPart, announces, holds, part_index, part_name
+from sim.store.plain import write_through
+from sim.store.whole_tables import TABLES, decode_table, encode_table
 
-_TABLES = {
-    "summary": SUMMARY,
-    "convergence": CONVERGENCE,
-    "comparison": COMPARISON,
-    "trace": TRACE,
-}
-_OWN = ("experiment.yaml", "run.json", "log.jsonl", *(f"{name}.parquet" for name in _TABLES))
+_PATIENCE = 0.5
+"""Seconds to wait for the lock: who asks whether it is held holds it for a moment."""
+
+_OWN = ("experiment.yaml", "run.json", "log.jsonl", *(f"{name}.parquet" for name in TABLES))
 
 
 def _is_own(name: str) -> bool:
     return name in _OWN or PART.fullmatch(name) is not None
 
 
-def write_through(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it; leave nothing where that fails."""
-    try:
-        with path.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+def _is_temporary(name: str) -> bool:
+    is_hidden = name.startswith(".") and name.endswith(".tmp")
+    return is_hidden and _is_own(name[1:].rsplit(".", 2)[0])
 
 
 class InUse(Fault):
@@ -62,6 +52,16 @@ class NoResults(Fault):
     exit_code = 2
 
 
+class Unreadable(Fault):
+    """The experiment that lies in the directory cannot be read any more."""
+
+    exit_code = 4
+
+    def __init__(self, path: Path, why: str) -> None:
+        mend = "run its experiment again (trials that fit are kept), or begin anew with --fresh"
+        super().__init__(f"{why}\na run wrote {path}, and it cannot be read: delete it and {mend}")
+
+
 class Directory:
     """The files of one run, `results/<name>`; see `results/README.md` for what each one is."""
 
@@ -72,27 +72,43 @@ class Directory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the directory; the system lets go of it however the process ends."""
+        """Hold the directory; the system lets go of it however the process ends.
+
+        Raises InUse where another run holds it, Misplaced where one of its files is none.
+        """
+        self._expect_plain()
         self.trials.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(self.path / ".lock", timeout=0.5)  # `status` holds it for a moment
-        try:
-            lock.acquire(poll_interval=0.01)
-        except filelock.Timeout:
-            raise InUse(
-                f"{self.path} is in use by another run; wait for it, or choose another --out"
-            ) from None
-        try:
-            self._sweep()
-            yield
-        finally:
-            self._sweep()
-            lock.release()
+        with locks.held(self._lock, _PATIENCE) as is_held:
+            if not is_held:
+                raise InUse(
+                    f"{self.path} is in use by another run; wait for it, or choose another --out"
+                )
+            try:
+                self._sweep()
+                yield
+            finally:
+                self._sweep()
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / ".lock"
+
+    def _expect_plain(self) -> None:
+        """Raise Misplaced where a link or the like lies in the place of what a run writes."""
+        for folder in (self.path, self.trials):
+            plain.expect(folder, "folder")
+        for path in (self._lock, *(self.path / name for name in _OWN), *self._part_files()):
+            plain.expect(path, "file")
+
+    def _part_files(self) -> Iterator[Path]:
+        names = os.listdir(self.trials) if self.trials.is_dir() else []
+        return (self.trials / name for name in names if PART.fullmatch(name))
 
     def _sweep(self) -> None:
         """Remove what a killed writer or worker left: temporary files are never read."""
         for folder in (self.path, self.trials):
             for left in folder.glob(".*.tmp"):
-                if _is_own(left.name[1:].rsplit(".", 2)[0]):
+                if _is_temporary(left.name) and plain.kind(left) == "file":
                     left.unlink()
 
     def save(self, path: Path, content: bytes) -> None:
@@ -114,10 +130,13 @@ class Directory:
 
     def experiment_text(self) -> str | None:
         """Return the experiment that lies here, as YAML; None where there is none."""
+        path = self.path / "experiment.yaml"
         try:
-            return (self.path / "experiment.yaml").read_text(encoding="utf-8")
+            return plain.read(path, plain.MOST_TEXT).decode()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except UnicodeDecodeError as error:
+            raise Unreadable(path, f"{path}: expected text in UTF-8: {error}") from None
 
     def save_experiment(self, text: str) -> None:
         """Write experiment.yaml."""
@@ -140,10 +159,23 @@ class Directory:
         self.part(bag, index).unlink(missing_ok=True)
 
     def has(self, head: dict[str, Any]) -> bool:
-        """Return whether the part with this head is here: whole, and of what is asked."""
-        path = self.part(head["block"]["bag"], head["block"]["index"])
-        # as text: the order of models and estimators is that of the rows
-        return path.exists() and json.dumps(read_header(path)) == json.dumps(head)
+        """Return whether the part with this head is here: whole, and of what is asked.
+
+        One that is damaged is told in the log.
+        """
+        path = self._of(head)
+        try:
+            return holds(path, head)
+        except DamagedPart:
+            self.log("damaged", part=path.name)
+            return False
+
+    def announces(self, head: dict[str, Any]) -> bool:
+        """Return whether the part with this head seems to be here: only its footer is read."""
+        return announces(self._of(head), head)
+
+    def _of(self, head: dict[str, Any]) -> Path:
+        return self.part(head["block"]["bag"], head["block"]["index"])
 
     def here(self, bag: str) -> list[int]:
         """Return which blocks of a bag have a part here, ascending."""
@@ -151,39 +183,31 @@ class Directory:
         found = (part_index(bag, name) for name in names)
         return sorted(index for index in found if index is not None)
 
-    def parts(self, blocks: Mapping[str, int]) -> Parts:
-        """Return the parts that are here of the first so many blocks of each bag, in order."""
-        found = ((bag, i) for bag, most in blocks.items() for i in self.here(bag) if i < most)
-        return Parts(tuple(self.part(bag, index) for bag, index in found))
+    def names(self) -> list[str]:
+        """Return what lies in the folder of parts, less what is being written; sorted."""
+        names = os.listdir(self.trials) if plain.kind(self.trials) == "folder" else []
+        return sorted(name for name in names if not _is_temporary(name))
 
     def in_use(self) -> bool:
-        """Return whether a run is at work here now."""
-        lock = filelock.FileLock(self.path / ".lock", timeout=0)
-        try:
-            with lock:
-                return False
-        except filelock.Timeout:
-            return True
+        """Return whether a run is at work here now; nothing is written."""
+        return locks.is_held(self._lock)
 
     def save_table(self, name: str, table: pa.Table) -> None:
         """Write one of the tables; it carries the experiment in its metadata."""
-        sink = pa.BufferOutputStream()
-        text = self.experiment_text() or ""
-        kept = table.cast(_TABLES[name]).replace_schema_metadata({"klsim.experiment": text})
-        pq.write_table(kept, sink, compression="zstd", write_page_checksum=True)
-        self.save(self.path / f"{name}.parquet", sink.getvalue().to_pybytes())
+        content = encode_table(name, table, self.experiment_text() or "")
+        self.save(self.path / f"{name}.parquet", content)
 
     def table(self, name: str) -> pa.Table:
         """Return one of the tables, such as `summary`; NoResults where it was not made."""
         path = self.path / f"{name}.parquet"
-        if not path.is_file():
-            raise NoResults(f"{path} is not there; make it with: klsim analyze {self.path}")
+        mend = f"klsim analyze {self.path}"
         try:
-            return pq.read_table(path, page_checksum_verification=True)
-        except (OSError, pa.ArrowException) as error:
-            first = str(error).partition("\n")[0]
-            mend = f"make it again with: klsim analyze {self.path}"
-            raise NoResults(f"{path} is damaged ({first}); {mend}") from None
+            return decode_table(name, plain.read(path))
+        except (FileNotFoundError, NotADirectoryError):
+            raise NoResults(f"{path} is not there; make it with: {mend}") from None
+        except (OSError, MemoryError, pa.ArrowException) as error:
+            first = first_line(error)
+            raise NoResults(f"{path} is damaged ({first}); make it again with: {mend}") from None
 
     def save_run(self, facts: dict[str, Any]) -> None:
         """Write run.json: what made these files, and how long it took."""
@@ -193,7 +217,7 @@ class Directory:
     def run_facts(self) -> dict[str, Any]:
         """Return what run.json says; nothing where there is none."""
         try:
-            facts = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+            facts = plain.read_json(self.path / "run.json")
         except (OSError, ValueError):
             return {}
         return facts if isinstance(facts, dict) else {}
@@ -201,13 +225,14 @@ class Directory:
     def log(self, event: str, **facts: Any) -> None:
         """Add a line to log.jsonl."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **facts}
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        path = self.path / "log.jsonl"
+        there = plain.read(path, plain.MOST_TEXT) if plain.kind(path) else b""
+        end = b"" if there.endswith(b"\n") or not there else b"\n"
+        self.save(path, there + end + json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
     def clear(self) -> None:
         """Delete what a run wrote here, and nothing else."""
-        parts = [path for path in self.trials.glob("*.parquet") if _is_own(path.name)]
-        for path in [*parts, *(self.path / name for name in _OWN)]:
+        for path in (*self._part_files(), *(self.path / name for name in _OWN)):
             path.unlink(missing_ok=True)
 
     def foreign(self) -> bool:
