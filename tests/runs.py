@@ -76,6 +76,15 @@ def tables(folder: Path) -> dict[str, bytes]:
     return {name: content for name, content in files(folder).items() if name.endswith(".parquet")}
 
 
+def laid(content: dict[str, bytes], folder: Path) -> Path:
+    """Write files into a folder; return it."""
+    for name, data in content.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder
+
+
 def parts(folder: Path) -> dict[str, bytes]:
     """Return the parts of a run by file name."""
     return {path.name: path.read_bytes() for path in (folder / "trials").glob("*.parquet")}

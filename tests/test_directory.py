@@ -29,6 +29,7 @@ from runs import (
     environment,
     files,
     klsim,
+    laid,
     parts,
     tables,
     text,
@@ -62,15 +63,6 @@ def finished(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finished")
     sim.run(built(), out=folder)
     return files(folder / "coins")
-
-
-def laid(content: dict[str, bytes], folder: Path) -> Path:
-    """Write files into a folder; return it."""
-    for name, data in content.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return folder
 
 
 # Saving

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from moody import install_here
-from runs import built, files, kill_when, klsim, tables, text
+from runs import built, files, kill_when, klsim, laid, tables, text
 from test_loop import run
 
 import sim
@@ -105,13 +105,6 @@ def there(finished, tmp_path):
 def larger(tmp_path_factory):
     """The tables of a fresh run with everything."""
     return tables(sim.run(built(PLAIN, **EVERYTHING), out=tmp_path_factory.mktemp("larger")).path)
-
-
-def laid(content: dict[str, bytes], folder: Path) -> Path:
-    for name, data in content.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    return folder
 
 
 def rows(folder: Path) -> pd.DataFrame:

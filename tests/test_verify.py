@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from runs import COINS, TABLES, built, files, klsim, tables
+from runs import COINS, TABLES, built, files, klsim, laid, tables
 
 import sim
 from sim.api import reanalyze, status, verify
@@ -44,15 +44,6 @@ def stopped(tmp_path_factory):
     """The files of a run that `stop` ended after one block of a bag."""
     experiment = built(stop={**STOP, "bias_mcse": 0.1}, trials=10)
     return files(sim.run(experiment, out=tmp_path_factory.mktemp("stopped")).path)
-
-
-def laid(content: dict[str, bytes], folder: Path) -> Path:
-    """Write files into a folder; return it."""
-    for name, data in content.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return folder
 
 
 def flipped(content: bytes, at: int) -> bytes:
