@@ -151,7 +151,7 @@ def decode(
         head = _expect_head(_facts(part))
         allowed = most_rows(head)
         expect_bounded(part.metadata, allowed if most is None else min(most, allowed))
-        rows = part.read(columns=columns)
+        rows = part.read(columns=columns, use_threads=False)
     rows.validate(full=True)
     return head, rows
 
