@@ -55,6 +55,13 @@ class Stop(Value):
     max_trials: Annotated[int, Field(ge=1, le=MOST_TRIALS), WHOLE]
 
 
+class Tolerance(Value):
+    """When an estimate is good enough: off by `error` at most, with this `confidence`."""
+
+    error: float = Field(default=0.01, gt=0, description="in the experiment's unit")
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+
+
 class Experiment(Value):
     """Bags, models, estimators, sizes and trials; all that decides what is drawn and counted."""
 
@@ -65,6 +72,7 @@ class Experiment(Value):
     sizes: Sizes
     unit: Unit = "nats"
     level: float = Field(default=0.95, gt=0, lt=1, description="of intervals")
+    tolerance: Tolerance = Tolerance()
     bags: dict[Label, AnyBag] = Field(min_length=1)
     models: dict[Label, AnyModel] = Field(
         default_factory=lambda: {"itself": cast(Model, MODELS.build({"kind": "itself"}))}
@@ -150,8 +158,11 @@ class Experiment(Value):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """All that decides a row, as plain data; what says how many there are takes no part."""
-        without = {"name", "about", "trials", "stop"}
+        """All that decides a row, as plain data.
+
+        What says how many rows there are, or what is made of them, takes no part.
+        """
+        without = {"name", "about", "trials", "stop", "tolerance"}
         plain = self.model_dump(mode="json", by_alias=True, exclude=without)
         return {**plain, "stream": STREAM_VERSION}
 

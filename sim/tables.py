@@ -45,6 +45,8 @@ SUMMARY: Final = _schema(
     ("q05_low q05_high q25_low q25_high median_low median_high", pa.float64()),
     ("q75_low q75_high q95_low q95_high", pa.float64()),
     ("exact_q05 exact_q25 exact_median exact_q75 exact_q95", pa.float64()),
+    ("p_within p_within_mcse exact_p_within", pa.float64()),
+    ("error_quantile error_quantile_low error_quantile_high", pa.float64()),
 )
 
 CONVERGENCE: Final = _schema(
@@ -54,6 +56,8 @@ CONVERGENCE: Final = _schema(
     ("from_size to_size size_for_error size_for_error_low size_for_error_high", pa.int64()),
     ("extrapolated", pa.bool_()),
     ("reason", pa.string()),
+    ("asymptotic_from asymptotic_from_low asymptotic_from_high", pa.int64()),
+    ("size_reason", pa.string()),
 )
 
 COMPARISON: Final = _schema(

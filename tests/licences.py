@@ -13,11 +13,12 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "licences.md"
 PROJECT = ROOT / "pyproject.toml"
+EXTRAS = ("charts", "dask")
 HEAD = """\
 # Licences
 
 klsim is under the MIT licence ([LICENSE](../LICENSE)). What it needs at run time, and what
-`klsim[dask]` adds, with all that these need in turn; the licences are those that the packages
+its extras add, with all that these need in turn; the licences are those that the packages
 themselves state. `python -m tests.licences` writes this page from the installed packages, and a
 test holds it to them.
 
@@ -68,10 +69,10 @@ def licence(package: Distribution) -> str:
 
 
 def rows() -> Iterator[tuple[str, str, str]]:
-    plain = needed("")
-    every = {**needed("dask"), **plain}
+    needs = {"klsim": needed(""), **{f"klsim[{extra}]": needed(extra) for extra in EXTRAS}}
+    every = {name: package for known in needs.values() for name, package in known.items()}
     for name, package in sorted(every.items()):
-        yield name, licence(package), "klsim" if name in plain else "klsim[dask]"
+        yield name, licence(package), next(by for by, known in needs.items() if name in known)
 
 
 def page() -> str:

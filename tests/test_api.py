@@ -34,10 +34,12 @@ width width_mcse exact_mean exact_sd exact_p_infinite exact_coverage z
 adjusted_bias adjusted_bias_mcse variance_reduction
 q05_low q05_high q25_low q25_high median_low median_high q75_low q75_high q95_low q95_high
 exact_q05 exact_q25 exact_median exact_q75 exact_q95
+p_within p_within_mcse exact_p_within error_quantile error_quantile_low error_quantile_high
 """)
 CONVERGENCE = columns("""
 quantity rate rate_se theory_rate constant constant_se theory_constant limit limit_se departs
 from_size to_size size_for_error size_for_error_low size_for_error_high extrapolated reason
+asymptotic_from asymptotic_from_low asymptotic_from_high size_reason
 """)
 COMPARISON = [
     *("bag", "model", "target", "first", "second", "size", "trials"),

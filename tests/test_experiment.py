@@ -154,13 +154,21 @@ def test_the_identity_is_plain_data_and_holds_all_that_decides_a_row():
         "about",
         "trials",
         "stop",
+        "tolerance",
     }
 
 
 @pytest.mark.parametrize(
-    "parts", [{"name": "other"}, {"about": "Said otherwise."}, {"trials": 51}], ids=str
+    "parts",
+    [
+        {"name": "other"},
+        {"about": "Said otherwise."},
+        {"trials": 51},
+        {"tolerance": {"error": 0.5, "confidence": 0.9}},
+    ],
+    ids=str,
 )
-def test_words_and_trials_are_no_part_of_the_identity(parts):
+def test_words_trials_and_the_tolerance_are_no_part_of_the_identity(parts):
     assert experiment(**parts).digest == experiment().digest
 
 
