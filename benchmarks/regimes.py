@@ -10,7 +10,7 @@ import sys
 import pandas as pd
 
 import sim
-from sim.cli.numbers import with_error
+from sim.numbers import with_error
 
 COLOURS = {"red_blue": 2, "zipf_100": 100, "zipf_1000": 1000}
 PLACES = (("zipf_1000", (100, 1000, 10_000, 100_000)), ("red_blue", (10, 100)))

@@ -179,7 +179,7 @@ def _analysis(experiment: Experiment, paths: tuple[Path, ...]) -> tuple[float, f
         content = pickle.dumps(gather(experiment, Parts((path,))), protocol=5)
         reading.append(time.perf_counter() - begun)
         merging.append(timed(lambda content=content: all_found.merge(pickle.loads(content))))
-        left = {key: tally.quantiles.empty() for key, tally in all_found.tallies.items()}
+        left = {key: tally.answers.empty() for key, tally in all_found.tallies.items()}
         again.append(timed(lambda path=path, left=left: count(left, Parts((path,)))))
     return median(reading), median(again), median(merging), len(content)
 

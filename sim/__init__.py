@@ -3,9 +3,28 @@
 from importlib import import_module
 from typing import Any
 
-__all__ = ["Experiment", "Results", "estimate", "extend", "load", "open_results", "run"]
+__all__ = [
+    "Experiment",
+    "Results",
+    "compare",
+    "estimate",
+    "extend",
+    "load",
+    "noise_floor",
+    "open_results",
+    "plan",
+    "run",
+    "size_for_error",
+]
 
-_HOMES = {"Experiment": "sim.experiment", "estimate": "sim.own_counts"}
+_HOMES = {
+    "Experiment": "sim.experiment",
+    "compare": "sim.comparing",
+    "estimate": "sim.own_counts",
+    "noise_floor": "sim.answers.floors",
+    "plan": "sim.planning",
+    "size_for_error": "sim.answers.sizes",
+}
 
 
 def __getattr__(name: str) -> Any:

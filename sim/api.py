@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
+from sim import notebook
 from sim.analysis.analyze import analyze
 from sim.analysis.best import best
 from sim.config import reading
@@ -38,11 +39,15 @@ _ANALYZED = ("summary", "convergence", "comparison")
 load = reading.load
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """What a run left in its directory; tables are read when they are asked for."""
 
     path: Path
+    __repr__ = notebook.code
+
+    def _repr_html_(self) -> str:
+        return notebook.html(self, status)
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -81,6 +86,7 @@ class Results:
             "trials": experiment.trials,
             "unit": experiment.unit,
             "level": experiment.level,
+            "tolerance": experiment.tolerance.model_dump(),
             **({} if stop is None else {"stop": stop}),
             **self.rows(),
         }
@@ -110,8 +116,8 @@ class Results:
     def best(self) -> pd.DataFrame:
         """Which estimator has the smallest error at each size, and which may rival it."""
         rows = self.rows()
-        found = list(best(rows["comparison"], rows["summary"]))
-        return pa.Table.from_pylist(found, BEST).to_pandas()
+        found = best(rows["comparison"], rows["summary"])
+        return pa.Table.from_pylist(list(found), BEST).to_pandas()
 
 
 def run(

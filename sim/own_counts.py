@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError
 
-from sim.checks import guess, shown
+from sim.asked import InputFault, able, chosen, customary, label, target_of, worth_of
 from sim.contracts.arrays import Counts, Mix, Reference, Values
-from sim.contracts.estimator import ESTIMATORS, Estimator
-from sim.divergences import NAMES, Divergence, Unit, divergence
-from sim.errors import Fault
+from sim.contracts.estimator import Estimator
+from sim.divergences import Divergence, Unit
 
-_FILTERS = {"kind", "interval", "targets", "models", "bags"}
-
-
-class InputFault(Fault, ValueError):
-    """Counts, a model or a name that no estimate can be made of; the message says why."""
-
-    exit_code = 2
+__all__ = ["InputFault", "Row", "estimate", "every_estimate"]
 
 
 def estimate(
@@ -44,18 +35,10 @@ def estimate(
     >>> estimate([4, 2, 3, 0], estimator="miller_madow")
     """
     p = _counts("counts", counts)
-    known = _target(target)
+    known = target_of(target)
     q = _reference(p, model, model_counts)
-    chosen = _estimator(estimator, parameters)
-    able = _able(known, q)
-    if not able(chosen):
-        names = ", ".join(kind for kind, member in _shelf() if able(member))
-        form = "counts of Q" if q.counts is not None else "a known Q"
-        raise InputFault(f"{estimator} does not estimate {known.name} from {form}; able: {names}")
-    fault = chosen.misfit(q.colours)
-    if fault:
-        raise InputFault(fault)
-    return _values(chosen, p, q, known) / _per_unit(known, unit)
+    member = chosen(estimator, parameters, known, q)
+    return _values(member, p, q, known) / worth_of(known, unit)
 
 
 @dataclass(frozen=True)
@@ -79,13 +62,12 @@ def every_estimate(
     p = _counts("counts", counts)
     if p.ndim != 1:
         raise InputFault(f"expected one row of counts; got the shape {p.shape}")
-    known = _target(target)
-    q, worth = _reference(p, model, model_counts), _per_unit(known, unit)
-    able = _able(known, q)
+    known = target_of(target)
+    q, worth = _reference(p, model, model_counts), worth_of(known, unit)
     rows = [
-        Row(_label(keys), keys, float(_values(member, p, q, known)) / worth, member.assumption())
-        for keys, member in _customary()
-        if able(member) and member.misfit(q.colours) is None
+        Row(label(keys), keys, float(_values(member, p, q, known)) / worth, member.assumption())
+        for keys, member in customary()
+        if able(member, known, q.counts is not None) and member.misfit(q.colours) is None
     ]
     return sorted(rows, key=lambda row: (row.label != "plug_in", row.label))
 
@@ -150,62 +132,6 @@ def _reference(p: Counts, model: ArrayLike | None, model_counts: ArrayLike | Non
 def _same(name: str, number: int, colours: int) -> None:
     if number != colours:
         raise InputFault(f"{name}: expected {colours} colours, as in the counts; got {number}")
-
-
-def _target(name: str) -> Divergence:
-    known = divergence(name) if isinstance(name, str) else None
-    if known is None:
-        raise InputFault(f"unknown target {shown(name)}{guess(str(name), NAMES)}")
-    return known
-
-
-def _per_unit(target: Divergence, unit: str) -> float:
-    if unit not in ("nats", "bits"):
-        raise InputFault(f"expected the unit nats or bits; got {shown(unit)}")
-    return target.per_unit(cast(Unit, unit))
-
-
-def _estimator(kind: str, parameters: dict[str, Any]) -> Estimator:
-    for key in parameters.keys() & _FILTERS:
-        raise InputFault(f"{key}: stands in an experiment only; give one estimator and one target")
-    try:
-        return cast(Estimator, ESTIMATORS.build({"kind": kind, **parameters}))
-    except ValidationError as error:
-        lines = [(".".join(map(str, e["loc"])) or kind, e["msg"]) for e in error.errors()]
-        raise InputFault("; ".join(f"{place}: {message}" for place, message in lines)) from None
-
-
-def _able(target: Divergence, q: Reference) -> Any:
-    counted = q.counts is not None
-
-    def able(estimator: Estimator | type[Estimator]) -> bool:
-        reads = estimator.two_samples if counted else estimator.one_sample
-        return reads and (estimator.serves is None or target.name in estimator.serves)
-
-    return able
-
-
-def _shelf() -> Iterator[tuple[str, type[Estimator]]]:
-    for kind in ESTIMATORS.kinds():
-        yield kind, cast(type[Estimator], ESTIMATORS.member(kind))
-
-
-def _customary() -> Iterator[tuple[dict[str, Any], Estimator]]:
-    for kind, member in _shelf():
-        for parameters in member.customary():
-            keys = {"kind": kind, **parameters}
-            yield keys, cast(Estimator, ESTIMATORS.build(keys))
-
-
-def _label(keys: dict[str, Any]) -> str:
-    """Return `plug_in (laplace)` for what stands in a file as a mapping in a mapping."""
-    words = [_word(value) for key, value in keys.items() if key != "kind"]
-    words = [word for word in words if word != "relative_frequency"]
-    return f"{keys['kind']} ({', '.join(words)})" if words else str(keys["kind"])
-
-
-def _word(value: Any) -> str:
-    return str(value.get("amount", value["kind"]) if isinstance(value, dict) else value)
 
 
 def _values(estimator: Estimator, p: Counts, q: Reference, target: Divergence) -> NDArray[Any]:

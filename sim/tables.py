@@ -6,6 +6,10 @@ from typing import Final
 
 import pyarrow as pa
 
+from sim import late_pandas
+
+late_pandas.put_off()
+
 _LABEL: Final = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -77,3 +81,14 @@ BEST: Final = _schema(
     ("rivals", pa.list_(pa.string())),
     ("told", pa.bool_()),
 )
+
+DIFFERENCES: Final = _schema(
+    ("bag model target estimator", pa.string()),
+    ("size", pa.int64()),
+    ("measure", pa.string()),
+    ("first second difference difference_mcse p_value p_adjusted", pa.float64()),
+    ("trials", pa.int64()),
+    ("paired", pa.bool_()),
+    ("verdict", pa.string()),
+)
+"""What `klsim compare` finds: a row for each measure of each cell that two results have."""

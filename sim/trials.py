@@ -47,8 +47,21 @@ class Drawn:
 
 def draws(experiment: Experiment, bag: str, index: int, models: Sequence[str]) -> Iterator[Drawn]:
     """Yield what is drawn of a block, size by size, and what these models reveal beside it."""
+    return _draws(experiment, bag, index, models, experiment.block_trials(bag))
+
+
+def few_draws(
+    experiment: Experiment, bag: str, index: int, models: Sequence[str]
+) -> Iterator[Drawn]:
+    """Yield the same of the trials alone that have rows: other draws of the same law."""
+    return _draws(experiment, bag, index, models, experiment.kept(bag, index))
+
+
+def _draws(
+    experiment: Experiment, bag: str, index: int, models: Sequence[str], drawn: int
+) -> Iterator[Drawn]:
     known: Bag = experiment.bags[bag]
-    drawn, kept = experiment.block_trials(bag), experiment.kept(bag, index)
+    kept = experiment.kept(bag, index)
     sizes = experiment.sizes_of(bag)
     tallies = known.tally(sizes, drawn, experiment.stream(bag, index=index))
     revealed = {

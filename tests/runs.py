@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,6 +96,15 @@ def klsim(*arguments: object, paths: tuple[Path, ...] = ()) -> subprocess.Comple
     return subprocess.run(
         [KLSIM, *map(str, arguments)], env=environment(*paths), capture_output=True, text=True
     )
+
+
+PROGRESS = re.compile(r".+: [0-9,]+ of [0-9,]+ trials \([0-9]+%\)")
+
+
+def told(stderr: str) -> list[str]:
+    """Return the lines that a command said; of its progress it tells only where it takes long."""
+    lines = stderr.strip().splitlines()
+    return [line for line in lines if line and not PROGRESS.fullmatch(line)]
 
 
 def kill_when(due: Callable[[], Any], *arguments: object) -> None:

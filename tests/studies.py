@@ -23,7 +23,9 @@ from sim.analysis import analyze as analyzing
 from sim.analysis.adjustment import Adjustments
 from sim.analysis.crossings import crossing
 from sim.analysis.fits import fit
-from sim.analysis.series import Key
+from sim.analysis.replicates import Floats
+from sim.analysis.resampling import Resampling
+from sim.analysis.series import Key, Series
 from sim.exact import Exact
 from sim.experiment import Experiment
 from sim.trials import block_rows
@@ -31,7 +33,10 @@ from sim.trials import block_rows
 TRIALS = 1024
 REPEATS = {"two": 1000, "five": 1000, "fifty": 500, "rare": 500}
 REPEATS_OF_RATES = 500
-"""Fitted rates and crossovers cost most: of the first studies only."""
+"""Fits cost most: of the first studies only."""
+
+RESAMPLINGS = 16
+"""So many sets of replicates go round: given those, studies are as independent as their trials."""
 
 MEASURES = ("bias", "sd", "rmse", "mae", "coverage", "width", "adjusted_bias")
 QUANTILES = ("q05", "q25", "median", "q75", "q95")
@@ -181,13 +186,14 @@ class _Repeats:
 
     def result(self) -> Studies:
         for number, rows in enumerate(_tables(self.plan)):
-            # another seed: each study resamples for itself
-            own = self.plan.model_copy(update={"seed": 1000 + number})
-            tables = _analyzed(own, rows)
+            # another seed: studies do not all resample alike
+            own = self.plan.model_copy(update={"seed": 1000 + number % RESAMPLINGS})
+            is_fitted = number < REPEATS_OF_RATES
+            tables = _analyzed(own, rows, is_fitted)
             self._pool(rows)
             self._take_summary(tables.summary.to_pylist())
             self._take_comparison(tables.comparison.to_pylist())
-            if number < REPEATS_OF_RATES:
+            if is_fitted:
                 self._take_rates(tables.summary.to_pylist(), tables.convergence.to_pylist())
         ratios = [Ratio.of(what, record) for what, record in self.records.items()]
         z = {what: np.array(values) for what, values in self.z.items()}
@@ -196,13 +202,12 @@ class _Repeats:
         )
 
     def _pool(self, rows: pa.Table) -> None:
-        names = ("bag", "model", "estimator", "size")
-        labels = {name: rows.column(name).to_numpy(zero_copy_only=False) for name in names}
+        names = ["bag", "model", "estimator", "size"]
         estimates = rows.column("estimate").to_numpy()
-        target = rows.column("target").to_numpy(zero_copy_only=False)
-        for first in range(0, len(rows), TRIALS):
-            if target[first] == "kl":
-                place = tuple(str(labels[name][first]) for name in names)
+        firsts = np.arange(0, len(rows), TRIALS)
+        for first, one in zip(firsts, rows.take(firsts).to_pylist(), strict=True):
+            if one["target"] == "kl":
+                place = tuple(str(one[name]) for name in names)
                 self.pooled[place].append(estimates[first : first + TRIALS])
 
     def _take_summary(self, rows: list[dict[str, Any]]) -> None:
@@ -339,10 +344,30 @@ class _Remembering(Adjustments):
         self._combinations = _COMBINATIONS
 
 
-def _analyzed(plan: Experiment, rows: pa.Table) -> Any:
+_WEIGHTS: dict[tuple[str, int], Floats] = {}
+
+
+class _GoingRound(Resampling):
+    """Draws the replicates of each seed once."""
+
+    def _weights(self, one: Series) -> Floats:
+        key = one.key.line.bag, self._experiment.seed
+        if key not in _WEIGHTS:
+            _WEIGHTS[key] = super()._weights(one)
+        return _WEIGHTS[key]
+
+
+def _unfitted(*_: Any) -> list[dict[str, Any]]:
+    return []
+
+
+def _analyzed(plan: Experiment, rows: pa.Table, is_fitted: bool) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(analyzing, "exact_values", _remembered)
         patch.setattr(analyzing, "Adjustments", _Remembering)
+        patch.setattr(analyzing, "Resampling", _GoingRound)
+        if not is_fitted:
+            patch.setattr(analyzing.convergence, "rows", _unfitted)
         return analyzing.analyze(plan, _Batch(rows))
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pytest
 
 from sim import api
-from sim.analysis import summary
+from sim.analysis import answers
 from sim.analysis.analyze import Analysis, analyze
 from sim.analysis.quantiles import FEW, PASSES, Quantiles
 from sim.analysis.series import COLUMNS
@@ -293,7 +293,7 @@ def test_no_parts_give_tables_without_rows(known):
 def test_parts_are_read_again_only_where_values_are_many(
     known, parts, found, monkeypatch, few, passes
 ):
-    monkeypatch.setattr(summary, "Quantiles", partial(Quantiles, few=few))
+    monkeypatch.setattr(answers, "Quantiles", partial(Quantiles, few=few))
     memory = Memory(list(parts.values()))
     again = analyze(known, memory)
     assert memory.columns == [COLUMNS] * passes
@@ -305,7 +305,7 @@ def test_the_tables_are_the_same_to_the_bit_wherever_parts_are_gathered(
     known, parts, found, monkeypatch, few
 ):
     """Each piece as a worker would have it, and its result as it would come back."""
-    monkeypatch.setattr(summary, "Quantiles", partial(Quantiles, few=few))
+    monkeypatch.setattr(answers, "Quantiles", partial(Quantiles, few=few))
 
     def elsewhere(work, pieces):
         return [pickle.loads(pickle.dumps(work))(piece) for piece in pieces]

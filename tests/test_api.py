@@ -199,7 +199,7 @@ def test_the_tables_have_a_row_for_each_thing_they_speak_of(results):
 
 def test_numbers_are_numbers_and_labels_are_text(results):
     for frame in (results.summary, results.convergence):
-        for column in frame.columns.difference([*LABELS, "quantity", "reason"]):
+        for column in frame.columns.difference([*LABELS, "quantity", "reason", "size_reason"]):
             kind = frame[column].dtype.kind
             assert kind in "ifb" or frame[column].isna().any(), column
     assert isinstance(results.trials["bag"].dtype, pd.CategoricalDtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from runs import (
     parts,
     tables,
     text,
+    told,
     waited_for,
 )
 
@@ -171,9 +173,9 @@ def test_a_scheduler_that_dies_is_named_and_the_run_goes_on_elsewhere(tmp_path):
         kill(started.scheduler)
         said = run.communicate(timeout=60)[1].decode()
     assert run.returncode == 1
-    assert said.startswith(f"klsim: {started.engine}: the scheduler is gone")
-    assert "every finished block is kept" in said
-    assert len(said.splitlines()) == 1
+    [line] = told(said)
+    assert line.startswith(f"klsim: {started.engine}: the scheduler is gone")
+    assert "every finished block is kept" in line
     kept = parts(folder)
     assert 3 <= len(kept) < 100
     written(config, SLOW, trials=40)  # fewer: it would take long
@@ -193,7 +195,8 @@ def test_a_scheduler_that_no_longer_answers_is_not_waited_for_for_ever(tmp_path)
         started.scheduler.send_signal(signal.SIGSTOP)
         said = run.communicate(timeout=60)[1].decode()
     assert run.returncode == 1
-    assert f"{started.engine}: the scheduler is gone (timed out after 2 s.); every" in said
+    why = r"\((timed out after 2 s\.|TimeoutError)\)"  # as Dask says it, or Python
+    assert re.search(rf"{re.escape(started.engine)}: the scheduler is gone {why}; every", said)
     assert "Traceback" not in said
 
 
@@ -203,8 +206,8 @@ def test_somebody_else_who_only_listens_is_not_waited_for_for_ever(tmp_path):
         address = f"127.0.0.1:{listener.getsockname()[1]}"
         done = klsim("run", config, "--out", tmp_path, "--engine", f"dask://{address}")
     assert done.returncode == 1
-    assert done.stderr.startswith(f"klsim: dask://{address}: no scheduler answers there")
-    assert len(done.stderr.splitlines()) == 1
+    [line] = told(done.stderr)
+    assert line.startswith(f"klsim: dask://{address}: no scheduler answers there")
 
 
 @pytest.mark.parametrize(
@@ -215,8 +218,8 @@ def test_settings_of_dask_that_do_not_fit_are_told(name, value, tmp_path, monkey
     config = written(tmp_path / "coins.yaml", COINS)
     done = klsim("run", config, "--out", tmp_path, "--engine", "dask://127.0.0.1:1")
     assert done.returncode == 1
-    assert done.stderr.startswith("klsim: dask://127.0.0.1:1: ")
-    assert len(done.stderr.splitlines()) == 1
+    [line] = told(done.stderr)
+    assert line.startswith("klsim: dask://127.0.0.1:1: ")
 
 
 @pytest.mark.parametrize("name", ["dask", "distributed", "cloudpickle"])
@@ -248,10 +251,9 @@ def test_a_worker_that_computes_otherwise_is_refused_and_the_others_do_the_work(
         for worker in strange:
             kill(worker)
     assert done.returncode == 0, done.stderr
-    lines = sorted(line.partition(" is not used: ")[2] for line in done.stderr.splitlines())
-    assert len(lines) == 2
-    assert lines[0] == "klsim is not installed there, or not this version"
-    assert lines[1].startswith("numpy 9.9.9 there, ")
+    first, second = sorted(line.partition(" is not used: ")[2] for line in told(done.stderr))
+    assert first == "klsim is not installed there, or not this version"
+    assert second.startswith("numpy 9.9.9 there, ")
     assert tables(tmp_path / "there" / "coins") == quiet(config, tmp_path / "here", "coins")
 
 
@@ -261,15 +263,15 @@ def test_a_machine_with_other_arithmetic_is_refused_at_the_start_and_later(tmp_p
     with cluster() as started:
         other = {"NPY_DISABLE_CPU_FEATURES": "X86_V4 X86_V3"}
         started.add(paths=(installed,), **other)
-        told = klsim(
+        done = klsim(
             "run", config, "--out", tmp_path, "--engine", started.engine, paths=(installed,)
         )
-        if not told.returncode:
+        if not done.returncode:
             pytest.skip("this processor has no second arithmetic")
-        assert told.returncode == 1
-        assert "no worker there computes the same bits as this process:" in told.stderr
-        assert "numeric canary" in told.stderr
-        assert "Traceback" not in told.stderr
+        assert done.returncode == 1
+        assert "no worker there computes the same bits as this process:" in done.stderr
+        assert "numeric canary" in done.stderr
+        assert "Traceback" not in done.stderr
         assert not parts(tmp_path / "faulty")
         kill(started.workers.pop())
         started.add(paths=(installed,))
@@ -311,8 +313,8 @@ def test_a_block_that_kills_every_worker_is_named_and_the_others_are_kept(
     done = klsim("run", config, "--out", tmp_path, "--engine", pair.engine, paths=(installed,))
     assert done.returncode == 1
     named = [f"klsim: block {index} of bag 'bad': every worker" for index in (first, *more)]
-    assert done.stderr.startswith(tuple(named)), done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    [line] = told(done.stderr)
+    assert line.startswith(tuple(named))
     kept = parts(tmp_path / "faulty")
     assert part_name("bad", first) not in kept
     assert len(kept) >= 10
@@ -330,9 +332,9 @@ def test_a_block_that_is_given_up_is_made_before_a_bag_runs_on_for_nothing(tmp_p
         kill(started.workers[0])
         said = run.communicate(timeout=60)[1].decode()
     assert run.returncode == 0, said
-    told = json.loads((tmp_path / "faulty" / "run.json").read_text())
-    assert told["stop"]["bags"]["one"]["trials"] == 2000
-    assert told["computed"] == 250
+    record = json.loads((tmp_path / "faulty" / "run.json").read_text())
+    assert record["stop"]["bags"]["one"]["trials"] == 2000
+    assert record["computed"] == 250
 
 
 def test_a_block_that_raises_is_named_with_its_error(pair, tmp_path):
@@ -346,22 +348,22 @@ def test_a_block_that_raises_is_named_with_its_error(pair, tmp_path):
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
 def test_a_run_that_is_stopped_leaves_nothing_on_the_scheduler(pair, tmp_path, signal_):
     installed = install(tmp_path / "installed")
-    config = written(tmp_path / "slow.yaml", SLOW)
+    config = written(tmp_path / "slow.yaml", SLOW, trials=4000)
     run = begun(config, tmp_path, pair.engine, installed)
     assert waited_for(lambda: len(parts(tmp_path / "faulty")) >= 2)
     assert pair.state()["tasks"]
     run.send_signal(signal_)
     said = run.communicate(timeout=30)[1].decode()
     assert run.returncode == 130
-    assert said.strip().startswith("klsim: interrupted; every finished block is kept")
-    assert len(said.strip().splitlines()) == 1
+    [line] = told(said)
+    assert line.startswith("klsim: interrupted; every finished block is kept")
     state = pair.state()
     assert state["tasks"] == state["clients"] == []
 
 
 def test_a_run_that_is_killed_leaves_nothing_on_the_scheduler_either(pair, tmp_path):
     installed = install(tmp_path / "installed")
-    config = written(tmp_path / "slow.yaml", SLOW)
+    config = written(tmp_path / "slow.yaml", SLOW, trials=4000)
     run = begun(config, tmp_path, pair.engine, installed)
     assert waited_for(lambda: len(parts(tmp_path / "faulty")) >= 2)
     run.kill()

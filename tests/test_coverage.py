@@ -14,7 +14,7 @@ from members import multinomial, outcomes
 from runs import cell_rows, text
 from test_summary import parts_of, summary_of
 
-from sim.analysis import summary
+from sim.analysis import answers
 from sim.analysis.analyze import analyze
 from sim.analysis.quantiles import PASSES, Quantiles
 from sim.analysis.series import Key, Line, Series
@@ -306,7 +306,7 @@ def test_more_trials_and_sizes_leave_every_bound_as_it_is():
 
 
 def test_intervals_are_read_only_where_there_are_any(monkeypatch):
-    monkeypatch.setattr(summary, "Quantiles", partial(Quantiles, few=0))  # or once would do
+    monkeypatch.setattr(answers, "Quantiles", partial(Quantiles, few=0))  # or once would do
     asked = []
 
     class Watched:

@@ -20,8 +20,8 @@ import pytest
 import sim
 from sim.cli import verbs
 from sim.cli.colours import Numbers, aligned
-from sim.cli.numbers import plain
 from sim.cli.terminal import harmless
+from sim.numbers import plain
 from sim.own_counts import every_estimate
 
 KLSIM = str(Path(sys.executable).parent / "klsim")

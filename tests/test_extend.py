@@ -115,14 +115,19 @@ def rows(folder: Path) -> pd.DataFrame:
     return every.astype(dict.fromkeys(every.select_dtypes("category"), str))
 
 
+@pytest.fixture(scope="module")
+def before(finished, tmp_path_factory):
+    """The rows of the result that is extended."""
+    return rows(laid(finished, tmp_path_factory.mktemp("before") / "coins"))
+
+
 def stand(before: pd.DataFrame, now: pd.DataFrame) -> bool:
     """Return whether every row from before is there, equal in each column."""
     both = before.merge(now, how="left", indicator="found", validate="one_to_one")
     return len(both) == len(before) and bool((both["found"] == "both").all())
 
 
-def test_a_row_that_changed_in_one_bit_is_seen(there):
-    before = rows(there)
+def test_a_row_that_changed_in_one_bit_is_seen(before):
     assert stand(before, before)
     for name, other in (("estimate", before.loc[77, "estimate"] + 1), ("trial", -1)):
         changed = before.copy()
@@ -135,16 +140,18 @@ def test_a_row_that_changed_in_one_bit_is_seen(there):
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_what_is_extended_is_to_the_byte_what_one_run_of_it_all_leaves(there, tmp_path, axis):
+def test_what_is_extended_is_to_the_byte_what_one_run_of_it_all_leaves(
+    there, before, tmp_path, axis
+):
     experiment = built(PLAIN, **AXES[axis])
-    before = rows(there)
     extended = sim.extend(experiment, out=tmp_path / "out")
     fresh = sim.run(experiment, out=tmp_path / "fresh")
     assert tables(extended.path) == tables(fresh.path)
-    assert stand(before, rows(there))
+    now = rows(there)
+    assert stand(before, now)
     assert extended.experiment == experiment
     assert status(there)["complete"]
-    assert (len(rows(there)) > len(before)) == (axis != "the order")
+    assert (len(now) > len(before)) == (axis != "the order")
 
 
 def test_an_experiment_grows_step_by_step(there, tmp_path, larger):

@@ -11,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sim.cli.numbers import plain, with_error
 from sim.cli.show import _bias, sentences, show, size_table
+from sim.numbers import plain, with_error
 
 quick = settings(deadline=None, derandomize=True, max_examples=300)
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from sim.analysis import convergence, summary
 from sim.analysis.adjustment import Adjustments
+from sim.analysis.answers import Answers
 from sim.analysis.comparison import Comparison
 from sim.analysis.exact_values import Laws, exact_values
-from sim.analysis.quantiles import Quantiles
 from sim.analysis.resampling import Resampling
 from sim.analysis.series import BOUNDS, COLUMNS, Key, Line, Series, series
 from sim.analysis.summary import Tally
@@ -71,11 +71,14 @@ class Gathered:
         cells = _estimates(batch)
         for one in cells:
             if one.key not in self.tallies:
-                is_bounded = one.key.line in self.bounded
-                self.tallies[one.key] = Tally(one.truth, self.experiment.level, is_bounded)
+                self.tallies[one.key] = self._empty(one)
             self.tallies[one.key].add(one)
         self.resampling.add(cells)
         self.compared.add(cells)
+
+    def _empty(self, one: Series) -> Tally:
+        known, is_bounded = self.experiment, one.key.line in self.bounded
+        return Tally(one.truth, known.level, is_bounded, known.tolerance)
 
     def merge(self, other: Gathered) -> None:
         """Take what was gathered of further parts."""
@@ -139,22 +142,20 @@ def _finish_quantiles(tallies: dict[Key, Tally], pieces: Sequence[Batches], mapp
     """Read again as long as there are quantiles that are not found."""
     while True:
         for tally in tallies.values():
-            tally.quantiles.narrow()
+            tally.answers.narrow()
         left = {
-            key: tally.quantiles.empty()
-            for key, tally in tallies.items()
-            if not tally.quantiles.done
+            key: tally.answers.empty() for key, tally in tallies.items() if not tally.answers.done
         }
         if not left:
             return
         for found in mapped(partial(count, left), pieces):
-            for key, quantiles in found.items():
-                tallies[key].quantiles.merge(quantiles)
+            for key, answers in found.items():
+                tallies[key].answers.merge(answers)
 
 
-def count(wanted: Mapping[Key, Quantiles], piece: Batches) -> dict[Key, Quantiles]:
+def count(wanted: Mapping[Key, Answers], piece: Batches) -> dict[Key, Answers]:
     """Return what a further reading of a piece finds of the quantiles that are wanted."""
-    found = {key: quantiles.empty() for key, quantiles in wanted.items()}
+    found = {key: answers.empty() for key, answers in wanted.items()}
     for table in piece.read(COLUMNS):
         for one in series(table):
             if one.key in found:

@@ -7,8 +7,11 @@ from typing import Any, get_args
 
 import numpy as np
 
+from sim.analysis.asymptote import departs, onset
 from sim.analysis.fits import fit
-from sim.analysis.replicates import Replicate
+from sim.analysis.needed import Errors, Need, needed
+from sim.analysis.plateau import NOTHING, Remains, Shown, remains
+from sim.analysis.replicates import Floats, Replicate
 from sim.analysis.series import Key, Line
 from sim.asymptotics import PowerLaw, Quantity
 from sim.experiment import Cell, Experiment
@@ -40,16 +43,47 @@ def rows(
     sizes = np.array([row["size"] for row in summary], dtype=np.float64)
     resampled = [replicates[Key(line, row["size"])].errors(row["truth"]) for row in summary]
     unit = cell.target.per_unit(experiment.unit)
+    shown = {one: _shown(summary, resampled, one) for one in get_args(Quantity)}
+    endless = experiment.bags[line.bag].limit is None
+    left = remains(sizes, shown) if endless else NOTHING
+    need = _need(experiment, line, summary, shown["rmse"], left)
     for quantity in get_args(Quantity):
-        values = np.array([row[quantity] for row in summary])
-        mcse = np.array([row[f"{quantity}_mcse"] for row in summary])
-        spread = np.stack([errors[quantity] for errors in resampled], axis=1)
+        values, mcse, spread = shown[quantity]
         fitted = fit(sizes, values, mcse, spread)
         law = theory(experiment, line.bag, cell, quantity)
+        if law is not None:
+            law = PowerLaw(law.rate, law.constant / unit)
         yield {
             **line._asdict(),
             "quantity": quantity,
             "theory_rate": law.rate if law else None,
-            "theory_constant": law.constant / unit if law else None,
+            "theory_constant": law.constant if law else None,
             **({"reason": fitted} if isinstance(fitted, str) else vars(fitted)),
+            "departs": departs(fitted, law),
+            **vars(left.limits[quantity]),
+            **vars(onset(sizes, values, spread, law, experiment.level)),
+            **vars(need),
         }
+
+
+def _shown(
+    summary: Sequence[Mapping[str, Any]], resampled: list[dict[str, Floats]], quantity: str
+) -> Shown:
+    values = np.array([row[quantity] for row in summary])
+    mcse = np.array([row[f"{quantity}_mcse"] for row in summary])
+    return values, mcse, np.stack([errors[quantity] for errors in resampled], axis=1)
+
+
+def _need(
+    experiment: Experiment,
+    line: Line,
+    summary: Sequence[Mapping[str, Any]],
+    rmse: Shown,
+    left: Remains,
+) -> Need:
+    sizes = np.array([row["size"] for row in summary], dtype=np.float64)
+    names = ("error_quantile", "error_quantile_low", "error_quantile_high")
+    quantiles = np.array([[row[name] for row in summary] for name in names])
+    bag = experiment.bags[line.bag]
+    errors = Errors(sizes, quantiles, *rmse, experiment.level, len(bag.colours) <= 2)
+    return needed(errors, experiment.tolerance.error, left, bag.limit)

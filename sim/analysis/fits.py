@@ -56,21 +56,34 @@ def fit(sizes: Floats, values: Floats, mcse: Floats, replicates: Floats) -> Fit 
     x, y = np.log(sizes[seen]), np.log(np.abs(values[seen]))
     weights = (values[seen] / mcse[seen]) ** 2
     rate, constant = _line(x, y[np.newaxis], weights)
-    same_sign = replicates[:, seen] * np.sign(values[seen])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rates, constants = _line(x, np.log(same_sign), weights)
+    slopes, heights = _resampled(sizes, values, mcse, replicates)
     sign = float(np.sign(values[seen][0]))
     size = float(np.exp(constant[0]))
     by_chance = float(weights[weights < SURE**2].sum()) > float(weights.sum()) / 2
     return Fit(
         rate=float(rate[0]),
-        rate_se=nan if by_chance else _spread(rates),
+        rate_se=nan if by_chance else _spread(slopes),
         constant=sign * size,
-        constant_se=nan if by_chance else size * _spread(constants),
+        constant_se=nan if by_chance else size * _spread(heights),
         from_size=int(sizes[seen][0]),
         to_size=int(sizes[seen][-1]),
         reason=BY_CHANCE if by_chance else None,
     )
+
+
+def rates(sizes: Floats, values: Floats, mcse: Floats, replicates: Floats) -> Floats:
+    """Return the rate of the same fit in each replicate, shape (R,)."""
+    return _resampled(sizes, values, mcse, replicates)[0]
+
+
+def _resampled(
+    sizes: Floats, values: Floats, mcse: Floats, replicates: Floats
+) -> tuple[Floats, Floats]:
+    """Return slope and height in each replicate: the sizes and weights are those of the values."""
+    seen = usable(values, mcse)
+    same_sign = replicates[:, seen] * np.sign(values[seen])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return _line(np.log(sizes[seen]), np.log(same_sign), (values[seen] / mcse[seen]) ** 2)
 
 
 def _line(x: Floats, y: Floats, weights: Floats) -> tuple[Floats, Floats]:

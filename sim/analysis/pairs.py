@@ -34,8 +34,8 @@ _ROUNDING = 1e-15
 _AT_ONCE = 2**13
 """Trials of pairs: what is worked on at a time fits the cache of a core."""
 
-_DIFFERENCE, _EXCESS, _FIRST, _SECOND = range(4)
-_TURNED = [_DIFFERENCE, _EXCESS, _SECOND, _FIRST]
+DIFFERENCE, EXCESS, FIRST, SECOND = range(4)
+_TURNED = [DIFFERENCE, EXCESS, SECOND, FIRST]
 _SIGNS = np.array([-1.0, -1.0, 1.0, 1.0])
 """What the four become where first and second change places."""
 
@@ -103,12 +103,12 @@ class Pairs:
     @property
     def difference(self) -> Floats:
         """The mean of first − second: the difference of the biases; NaN where there is none."""
-        return np.where(self._told, self.moments.mean[:, _DIFFERENCE], np.nan)
+        return np.where(self._told, self.moments.mean[:, DIFFERENCE], np.nan)
 
     @property
     def difference_mcse(self) -> Floats:
         """The Monte Carlo standard error of `difference`, sd(d)/√R; 0 where d is one number."""
-        squares = self.moments.products[:, _DIFFERENCE, _DIFFERENCE]
+        squares = self.moments.products[:, DIFFERENCE, DIFFERENCE]
         rounding = self._rounding**2 * self.moments.number
         return np.sqrt(self._of_mean(np.where(squares <= rounding, 0.0, squares)))
 
@@ -130,7 +130,7 @@ class Pairs:
     @property
     def mse_ratio(self) -> Floats:
         """The first mean squared error over the second; NaN where the second is 0."""
-        second = self._means[_SECOND]
+        second = self._means[SECOND]
         with np.errstate(all="ignore"):
             return np.where(second > 0, np.exp(self.log_ratio), np.nan)
 
@@ -140,7 +140,7 @@ class Pairs:
         known = self.log_ratio_mcse <= CARRIED
         with np.errstate(all="ignore"):
             error = self.mse_ratio * self.log_ratio_mcse
-        error = np.where(self._means[_FIRST] == 0, 0 * self.mse_ratio, error)
+        error = np.where(self._means[FIRST] == 0, 0 * self.mse_ratio, error)
         return np.where(known, error, np.nan)
 
     @cached_property
@@ -154,12 +154,12 @@ class Pairs:
         p = self.moments.products
         with np.errstate(all="ignore"):
             less = -excess / second
-            alike = p[:, _EXCESS, _EXCESS] + 2 * less * p[:, _EXCESS, _SECOND]
-            alike = (alike + less * less * p[:, _SECOND, _SECOND]) / (first * first)
+            alike = p[:, EXCESS, EXCESS] + 2 * less * p[:, EXCESS, SECOND]
+            alike = (alike + less * less * p[:, SECOND, SECOND]) / (first * first)
             a = np.where(first > 0, 1 / first, 0.0)
             b = np.where(second > 0, 1 / second, 0.0)
-            apart = p[:, _FIRST, _FIRST] * a * a + p[:, _SECOND, _SECOND] * b * b
-            apart = apart - 2 * p[:, _FIRST, _SECOND] * a * b
+            apart = p[:, FIRST, FIRST] * a * a + p[:, SECOND, SECOND] * b * b
+            apart = apart - 2 * p[:, FIRST, SECOND] * a * b
             square = np.where(np.abs(excess) < second / 2, alike, apart)
             return np.sqrt(np.maximum(self._of_mean(square), 0.0))
 
@@ -185,7 +185,7 @@ class Pairs:
     def _means(self) -> Floats:
         """Return the means of the four variables; a squared error that is rounding is 0."""
         means = np.where(self._told, self.moments.mean.T, np.nan)
-        squares = means[_FIRST:]
+        squares = means[FIRST:]
         squares[squares <= self._rounding**2] = 0.0
         return means
 
@@ -239,9 +239,9 @@ def _variables(
     """Return difference, excess and both squared errors; shape (pairs, 4, trials)."""
     values = np.empty((len(first), 4, estimates.shape[1]))
     e, f = errors[first], errors[second]
-    difference = np.subtract(estimates[first], estimates[second], out=values[:, _DIFFERENCE])
+    difference = np.subtract(estimates[first], estimates[second], out=values[:, DIFFERENCE])
     with np.errstate(over="ignore", invalid="ignore"):
-        np.multiply(difference, e + f, out=values[:, _EXCESS])
-        np.multiply(e, e, out=values[:, _FIRST])
-        np.multiply(f, f, out=values[:, _SECOND])
+        np.multiply(difference, e + f, out=values[:, EXCESS])
+        np.multiply(e, e, out=values[:, FIRST])
+        np.multiply(f, f, out=values[:, SECOND])
     return values

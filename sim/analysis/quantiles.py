@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.analysis.ranks import interval_ranks, quantile_ranks
+from sim.exact.values import LEVELS
 
 _BITS = (20, 32, 44, 56, 64)
 PASSES = len(_BITS)
@@ -39,13 +40,19 @@ def value_of(key: int) -> float:
 class Quantiles:
     """The quantiles of one stream: `add` every batch, then `narrow`, until it is `done`.
 
-    With a `level`, also an interval for each of them. Parts of a stream may be added elsewhere
-    and `merge`d: what is kept are whole numbers, so the order does not matter.
+    They stand at `levels`; with a `level`, also an interval for each of them. Parts of a stream
+    may be added elsewhere and `merge`d: what is kept are whole numbers, so the order does not
+    matter.
     """
 
-    def __init__(self, level: float | None = None, few: int = FEW) -> None:
+    def __init__(
+        self,
+        level: float | None = None,
+        few: int = FEW,
+        levels: tuple[float, ...] = LEVELS,
+    ) -> None:
         self.done = False
-        self._level, self._few = level, few
+        self._level, self._few, self._levels = level, few, levels
         self._pass = 0
         self._prefixes = np.zeros(0, dtype=np.uint64)
         self._within: list[int] = []
@@ -71,7 +78,7 @@ class Quantiles:
 
     def empty(self) -> Quantiles:
         """Return one that looks for the same in this pass, and has seen nothing yet."""
-        other = Quantiles(self._level, self._few)
+        other = Quantiles(self._level, self._few, self._levels)
         other._pass, other._prefixes = self._pass, self._prefixes
         return other
 
@@ -122,8 +129,10 @@ class Quantiles:
         """Return the ranks of the quantiles and of the ends of their intervals, each once."""
         if total == 0:
             return []
-        self._points = quantile_ranks(total)
-        self._ends = () if self._level is None else interval_ranks(total, self._level)
+        self._points = quantile_ranks(total, self._levels)
+        self._ends = ()
+        if self._level is not None:
+            self._ends = interval_ranks(total, self._level, self._levels)
         ends = [rank for pair in self._ends for rank in pair if rank is not None]
         return sorted({*self._points, *ends})
 
@@ -136,7 +145,7 @@ class Quantiles:
 
     @property
     def values(self) -> list[float]:
-        """The quantiles at LEVELS, the smallest value with F(value) ≥ level; [] without data."""
+        """The quantiles at `levels`, the smallest value with F(value) ≥ level; [] without data."""
         return [self._at(rank) for rank in self._points] if self.done else []
 
     @property

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from sim.analysis.answers import Answers
 from sim.analysis.moments import Moments
-from sim.analysis.quantiles import Quantiles
 from sim.analysis.series import Key, Series
 from sim.contracts.interval import covers
-from sim.exact import Exact
+from sim.exact.values import Exact, is_within
+from sim.experiment import Tolerance
 
 CARRIED = 0.5
 """A relative error of a mean square beyond that rests on the few largest trials: not told."""
@@ -34,19 +35,21 @@ class Tally:
     truth: float
     level: float = 0.95
     bounded: bool = False
+    tolerance: Tolerance = field(default_factory=Tolerance)
     estimates: Moments = field(default_factory=Moments)
     squares: Moments = field(default_factory=Moments)
     sizes_of_error: Moments = field(default_factory=Moments)
-    quantiles: Quantiles = field(init=False)
+    answers: Answers = field(init=False)
     widths: Moments = field(default_factory=Moments)
     covered: int = 0
+    within: int = 0
     trials: int = 0
     infinite: int = 0
     failed: int = 0
     undefined: int = 0
 
     def __post_init__(self) -> None:
-        self.quantiles = Quantiles(self.level)
+        self.answers = Answers(self.truth, self.level, self.tolerance.confidence)
 
     def add(self, one: Series) -> None:
         """Take a batch in the first pass."""
@@ -62,7 +65,9 @@ class Tally:
             errors = finite - self.truth
             self.squares.add(errors * errors)
             self.sizes_of_error.add(np.abs(errors))
-        self.quantiles.add(known)
+            within = is_within(errors, self.truth, self.tolerance.error)
+            self.within += int(np.count_nonzero(within))
+        self.answers.add(known)
         if self.bounded and one.bounds is not None:
             lower, upper = one.bounds
             self.covered += int(np.count_nonzero(covers(lower, upper, self.truth)))
@@ -75,9 +80,10 @@ class Tally:
         self.estimates.merge(other.estimates)
         self.squares.merge(other.squares)
         self.sizes_of_error.merge(other.sizes_of_error)
-        self.quantiles.merge(other.quantiles)
+        self.answers.merge(other.answers)
         self.widths.merge(other.widths)
         self.covered += other.covered
+        self.within += other.within
         self.trials += other.trials
         self.infinite += other.infinite
         self.failed += other.failed
@@ -132,6 +138,7 @@ def row(key: Key, tally: Tally, known: Exact, unit: float) -> dict[str, Any]:
         "mae_mcse": tally.sizes_of_error.mean_mcse,
         **_quantiles(tally),
         **_coverage(tally),
+        **_tolerance(tally, known, unit),
         **exact,
         "z": _z(t, exact["exact_mean"], exact["exact_sd"]),
     }
@@ -154,8 +161,8 @@ def _exact_quantiles(known: Exact, unit: float) -> dict[str, float]:
 
 def _quantiles(tally: Tally) -> dict[str, float]:
     """Return the quantiles and both ends of the interval of each."""
-    named = dict(zip(_QUANTILES, tally.quantiles.values, strict=False))
-    for name, (low, high) in zip(_QUANTILES, tally.quantiles.intervals, strict=False):
+    named = dict(zip(_QUANTILES, tally.answers.estimates.values, strict=False))
+    for name, (low, high) in zip(_QUANTILES, tally.answers.estimates.intervals, strict=False):
         named |= {f"{name}_low": low, f"{name}_high": high}
     return named
 
@@ -169,6 +176,25 @@ def _coverage(tally: Tally) -> dict[str, float]:
         "coverage_mcse": proportion_mcse(tally.covered, tally.trials) if judged else nan,
         "width": widths.mean if widths.number else nan,
         "width_mcse": widths.mean_mcse,
+    }
+
+
+def _tolerance(tally: Tally, known: Exact, unit: float) -> dict[str, float]:
+    """Return how often the error is small enough, and how large it is at the confidence asked."""
+    judged = isfinite(tally.truth) and tally.trials > 0
+    errors = tally.answers.errors
+    (quantile,) = errors.values or [nan]
+    ((low, high),) = errors.intervals or [(nan, nan)]
+    exact = nan
+    if judged and known.whole is not None:
+        exact = known.whole.within(tally.truth * unit, tally.tolerance.error * unit)
+    return {
+        "p_within": tally.within / tally.trials if judged else nan,
+        "p_within_mcse": proportion_mcse(tally.within, tally.trials) if judged else nan,
+        "exact_p_within": exact,
+        "error_quantile": quantile,
+        "error_quantile_low": low,
+        "error_quantile_high": high,
     }
 
 

@@ -23,6 +23,7 @@ def command(results: str, workers: int | None, as_json: bool) -> None:
         return
     console = options.console()
     experiment = analyzed.experiment
-    show(analyzed.rows(), experiment.unit, console, experiment.level)
+    tolerance = experiment.tolerance.model_dump()
+    show(analyzed.rows(), experiment.unit, console, experiment.level, tolerance)
     if not api.status(results)["complete"]:
         console.print("The run is not complete: these tables hold the trials that are there.")

@@ -11,13 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.analysis.best import best
-from sim.cli.numbers import plain, with_error
+from sim.numbers import with_error
+from sim.phrases import ranges, where
 
 Row = Mapping[str, Any]
 
 _MOST_LINES = 12
-_MOST_RANGES = 6
-_MOST_NAMES = 3
 _MOST_CROSSINGS = 6
 
 
@@ -40,7 +39,7 @@ def best_table(rows: Sequence[Row]) -> Table:
     table.add_column("n: smallest error", overflow="fold")
     lines = [list(group) for _, group in groupby(rows, _line)]
     for line in lines[:_MOST_LINES]:
-        table.add_row(Text(_where(line[0])), Text("; ".join(_ranges(line))))
+        table.add_row(Text(where(line[0])), Text("; ".join(ranges(line))))
     if len(lines) > _MOST_LINES:
         table.add_row(Text(f"… and {len(lines) - _MOST_LINES} more"), Text("comparison.parquet"))
     return table
@@ -56,7 +55,7 @@ def crossings(comparison: Sequence[Row], rows: Sequence[Row]) -> Iterator[str]:
         at = with_error(row["crossover"], error)
         ways = ("better", "worse") if row["better"] == row["first"] else ("worse", "better")
         up_to = f"{ways[0]} than {row['second']} up to n ≈ {at}, {ways[1]} beyond"
-        yield f"{_where(row)}: {row['first']} is {up_to}."
+        yield f"{where(row)}: {row['first']} is {up_to}."
     if len(found) > _MOST_CROSSINGS:
         yield f"… and {len(found) - _MOST_CROSSINGS} more crossings in comparison.parquet."
 
@@ -66,31 +65,3 @@ _PAIR = ("first", "second")
 
 def _line(row: Row) -> tuple[Any, ...]:
     return row["bag"], row["model"], row["target"]
-
-
-def _where(row: Row) -> str:
-    model = "learned" if row["model"] is None else row["model"]
-    target = "" if row["target"] in ("kl", "kl_loss") else f" / {row['target']}"
-    return f"{row['bag']} / {model}{target}"
-
-
-def _ranges(line: Sequence[Row]) -> list[str]:
-    """Return what is said of each run of sizes with the same answer."""
-    texts = []
-    for answer, group in groupby(line, _answer):
-        sizes = [row["size"] for row in group]
-        ends = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} … {sizes[-1]:,}"
-        texts.append(f"{ends}: {answer}")
-    rest = len(texts) - _MOST_RANGES
-    return [*texts[:_MOST_RANGES], f"and {rest} more ranges"] if rest > 0 else texts
-
-
-def _answer(row: Row) -> str:
-    if row["best"] is None:
-        return plain(None)
-    if row["told"]:
-        return str(row["best"])
-    names = sorted([row["best"], *row["rivals"]])
-    if len(names) > _MOST_NAMES:
-        return f"cannot tell among {len(names)}"
-    return f"cannot tell: {', '.join(names)}"

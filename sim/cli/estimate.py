@@ -12,8 +12,8 @@ from rich.text import Text
 
 from sim.cli import options
 from sim.cli.colours import Named, Numbers, aligned, listed, of_file
-from sim.cli.numbers import plain
 from sim.divergences import Divergence, Unit, divergence
+from sim.numbers import plain
 from sim.own_counts import Row, every_estimate
 
 

@@ -17,7 +17,7 @@ CHECK_FAILED = 6
 
 def tell(told: Mapping[str, Any], console: Console) -> None:
     """Print the tables of a run and what they mean."""
-    show(told, told["unit"], console, told["level"])
+    show(told, told["unit"], console, told["level"], told["tolerance"])
     console.print()
     for sentence in ends(told):
         console.print(sentence, soft_wrap=True, markup=False, highlight=False)

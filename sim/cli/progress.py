@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from sim.loop.complete import Progress as Watcher
-
 EVERY = 5.0
+
+Watcher = Callable[[int, int], None]
+"""Called with the trials done and the trials in all."""
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from rich.text import Text
 
 from sim.cli import options
 from sim.cli.colours import listed
-from sim.cli.numbers import plain
 from sim.cli.outcome import CHECK_FAILED
+from sim.numbers import plain
 from sim.one_trial import Tally
 from sim.replay import Difference, Replay, replay
 from sim.tables import CONTROL

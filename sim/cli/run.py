@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import click
@@ -12,6 +14,7 @@ from sim import api
 from sim.cli import options
 from sim.cli.outcome import FAILED_ESTIMATES, NOT_PRECISE, code, tell
 from sim.cli.progress import watching
+from sim.cli.terminal import one_line
 from sim.config.problems import ConfigurationError
 from sim.config.reading import load
 from sim.experiment import Experiment
@@ -32,6 +35,7 @@ from sim.experiment import Experiment
     metavar="[TRIALS]",
     help="Also write trace.parquet: what happened when in the first trials of bags with a clock.",
 )
+@click.option("--report", is_flag=True, help="Also write report.html, a page to read.")
 @options.as_json
 def command(
     configs: tuple[str, ...],
@@ -41,6 +45,7 @@ def command(
     engine: str,
     fresh: bool,
     trace: int | None,
+    report: bool,
     as_json: bool,
 ) -> int:
     """Run experiments: what is missing is drawn, then all is summarized.
@@ -50,18 +55,14 @@ def command(
     reports: list[dict[str, Any]] = []
     codes: list[int] = []
     number = options.number_of(workers, engine)
+    run = partial(api.run, out=out, workers=number, engine=engine, fresh=fresh)
+    # what draws is an extra, and slow to import: nobody else pays for it
+    pages = [import_module(f"sim.{name}") for name in ("gathering", "paging") if report]
     try:
         for experiment in _load_all(configs, changes):
             started = time.monotonic()
             with watching(experiment.name, Console(stderr=True)) as progress:
-                results = api.run(
-                    experiment,
-                    out=out,
-                    workers=number,
-                    engine=engine,
-                    fresh=fresh,
-                    progress=progress,
-                )
+                results = run(experiment, progress=progress)
             if trace is not None:
                 api.trace(results.path, trace)
             seconds = round(time.monotonic() - started, 3)
@@ -69,6 +70,10 @@ def command(
             codes.append(code(reports[-1]))
             if not as_json:
                 tell(reports.pop(), options.console())
+            if report:
+                gathering, paging = pages
+                page = paging.write_page(gathering.gather(results.path), results.path)
+                click.echo(one_line(str(page)), err=as_json)
     finally:  # what is done is told, whatever becomes of the next
         if as_json and reports:
             click.echo(options.strict_json(reports))

@@ -12,30 +12,34 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.cli.compared import show_best
-from sim.cli.numbers import plain, with_error
+from sim.cli.enough import DEFAULT, show_enough
+from sim.numbers import plain, with_error
+from sim.phrases import bias, named, place, thinned, title, unit_of
 
 Row = Mapping[str, Any]
 
-_NAMES = {"kl": "KL", "kl_loss": "KL loss"}
 _SEEN = 3.0
-_MOST_ROWS = 8
 _MOST_TABLES = 12
 _MOST_LINES = 40
 
 
 def show(
-    tables: Mapping[str, Sequence[Row]], unit: str, console: Console, level: float = 0.95
+    tables: Mapping[str, Sequence[Row]],
+    unit: str,
+    console: Console,
+    level: float = 0.95,
+    tolerance: Mapping[str, float] = DEFAULT,
 ) -> None:
     """Print how the errors fall with n and what it means, from the rows of the tables."""
     summary, convergence = tables["summary"], tables["convergence"]
     groups = [list(g) for _, g in groupby(summary, lambda r: (r["bag"], r["model"], r["target"]))]
     for rows in groups[:_MOST_TABLES]:
-        console.print(Text(_title(rows, unit), style="bold"))
+        console.print(Text(title(rows, unit), style="bold"))
         _print_tables(rows, console, _bias)
         bounded = [row for row in rows if row.get("coverage") is not None]
         if bounded:
             held = f"How often their intervals at {level:g} hold it: "
-            console.print(Text(f"{held}{_place(rows[0])}", style="bold"))
+            console.print(Text(f"{held}{place(rows[0])}", style="bold"))
             _print_tables(bounded, console, _coverage)
     if len(groups) > _MOST_TABLES:
         console.print(f"… and {len(groups) - _MOST_TABLES} more in summary.parquet")
@@ -46,23 +50,10 @@ def show(
     if any(_adjusted(row) for row in summary):
         console.print(Text("“bias there” is adjusted by control variates where it can be."))
     console.print()
+    show_enough(convergence, unit, level, tolerance, console)
     show_best(tables.get("comparison", ()), summary, console)
     for sentence in sentences(summary, convergence, unit):
         console.print(Text(sentence))
-
-
-def _title(rows: Sequence[Row], unit: str) -> str:
-    first = rows[0]
-    name = _NAMES.get(first["target"], first["target"])
-    if first["model"] is None:
-        return f"{name} of bag {first['bag']} ({unit}): from the real one to what was learned"
-    truths = {row["truth"] for row in rows}
-    truth = plain(first["truth"]) if len(truths) == 1 else "by size"
-    return f"Bias of {name} ({unit}): {_place(first)}; the true {name} is {truth}"
-
-
-def _place(row: Row) -> str:
-    return f"bag {row['bag']} against model {row['model']}"
 
 
 Texts = Callable[[Row | None], tuple[str, str]]
@@ -78,7 +69,7 @@ def size_table(rows: Sequence[Row], texts: Texts) -> Table:
         table.add_column(Text(label), justify="right")
         table.add_column("exact", justify="right", style="dim")
     cells = {(row["size"], row["estimator"]): row for row in rows}
-    for size in _thinned(list(dict.fromkeys(row["size"] for row in rows))):
+    for size in thinned(list(dict.fromkeys(row["size"] for row in rows))):
         line = [f"{size:,}"]
         for label in estimators:
             line += texts(cells.get((size, label)))
@@ -123,31 +114,12 @@ def rate_table(summary: Sequence[Row], convergence: Sequence[Row]) -> Table:
     return table
 
 
-def _thinned(sizes: list[int]) -> list[int]:
-    """Return few sizes: the powers of ten where they tell enough, both ends always."""
-    if len(sizes) <= _MOST_ROWS:
-        return sizes
-    decades = [n for n in sizes[1:-1] if str(n).rstrip("0") == "1"]
-    step = -(-len(sizes) // _MOST_ROWS)
-    inner = decades if 2 <= len(decades) <= _MOST_ROWS else sizes[step:-1:step]
-    return [sizes[0], *inner, sizes[-1]]
-
-
 def _bias(row: Row | None) -> tuple[str, str]:
     if row is None:
         return "", ""
-    bias, error = row["bias"], row["bias_mcse"]
-    if bias is None:
-        text = "–"
-    elif error and abs(bias) < _SEEN * error:
-        text = f"not seen ± {error:.1g}"
-    else:
-        text = with_error(bias, error if error is not None else float("nan"))
-    if row["infinite"]:
-        text += f", ∞ {row['p_infinite']:.2g}"
     exact = row["exact_mean"]
     known = exact is not None and isfinite(row["truth"])
-    return text, plain(exact - row["truth"], 5) if known else ""
+    return bias(row), plain(exact - row["truth"], 5) if known else ""
 
 
 def _adjusted(row: Row) -> str:
@@ -201,8 +173,8 @@ def _bias_sentence(rows: Sequence[Row], unit: str) -> str:
     size = with_error(abs(row["bias"]), row["bias_mcse"])
     exact = row["exact_mean"]
     beside = "" if exact is None else f"; exact {plain(abs(exact - row['truth']))}"
-    name = _NAMES.get(row["target"], row["target"])
-    what = f"{row['estimator']} {verb} {name} by {size} {unit}{beside}"
+    name = named(row["target"])
+    what = f"{row['estimator']} {verb} {name} by {size}{unit_of(row['target'], unit)}{beside}"
     return f"On average, at n = {row['size']:,}, {what}."
 
 

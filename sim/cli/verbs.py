@@ -14,12 +14,17 @@ from sim.errors import Fault
 VERBS = {
     "run": "Run experiments: what is missing is drawn, then all is summarized.",
     "extend": "Add to a result what a larger experiment asks for; what is there stays.",
+    "plan": "Say what a run will cost and how well it will know each bias, before it is run.",
     "validate": "Check configuration files and name every fault with its place.",
     "status": "Say how far a run has come.",
     "verify": "Check every file of a run, to the bit, and name each bad one.",
     "analyze": "Make summary, convergence and comparison anew from the trials that are there.",
+    "compare": "Say in what two results differ beyond their errors.",
+    "report": "Write what a result says: a page in one file, or its pictures.",
     "replay": "Give one trial again, bit for bit, and hold it against what is stored.",
     "estimate": "Estimate a divergence from your own counts, by every estimator that applies.",
+    "floor": "Say how much is counted when nothing differs: is what you counted noise?",
+    "size": "Say how many draws bring an estimate near enough to the truth.",
     "list": "List the kinds of bags, models, learners, estimators and intervals.",
     "schema": "Print the JSON Schema of an experiment file, for editors.",
     "init": "Write a small experiment to begin with.",
@@ -54,7 +59,7 @@ def group() -> None:
     Exit codes: 0 done, 1 unexpected, 2 usage or invalid configuration, 3 finished with failed
     estimates, 4 what lies in that directory is another experiment, in use, or no file of a run,
     5 finished without the precision that `stop` asks for (3 comes before it), 6 a check failed
-    (verify, replay), 130 interrupted.
+    (verify, replay, compare), 130 interrupted.
     """
 
 

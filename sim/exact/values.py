@@ -19,13 +19,17 @@ Ints = NDArray[np.int64]
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of the quantiles of an estimate, exact ones and those of trials."""
 
+ULP = 2.0**-52
+"""What rounding changes of a number near 1: an error is told to four of them."""
+
 
 @dataclass(frozen=True)
 class Exact:
     """Exact values in nats; mean and sd over finite estimates; None where not known.
 
     `coverage` is the chance that the interval, where there is one, holds the truth;
-    `quantiles` are those at LEVELS over all estimates, infinite ones last.
+    `quantiles` are those at LEVELS over all estimates, infinite ones last; `whole` is their
+    distribution.
     """
 
     mean: float | None = None
@@ -33,6 +37,7 @@ class Exact:
     p_infinite: float | None = None
     coverage: float | None = None
     quantiles: tuple[float, ...] | None = field(default=None, compare=False)
+    whole: Distribution | None = field(default=None, compare=False, repr=False)
 
 
 UNKNOWN = Exact()
@@ -64,6 +69,11 @@ class Distribution:
         place = int(np.searchsorted(self.values, x, side="right"))
         return float(self._below[place - 1]) if place else 0.0
 
+    def within(self, truth: float, error: float) -> float:
+        """Return P(|estimate − truth| ≤ error), all three in nats; the truth is finite."""
+        near = is_within(self.values - truth, truth, error)
+        return min(1.0, float(self.weights[near].sum()))
+
     @property
     def mean(self) -> float:
         """The mean; infinite where an infinite value has a chance."""
@@ -72,6 +82,11 @@ class Distribution:
     @cached_property
     def _below(self) -> Floats:
         return np.cumsum(self.weights)
+
+
+def is_within(errors: Floats, truth: float, most: float) -> NDArray[np.bool_]:
+    """Return which errors of a finite truth are at most so large, those rounded up to it too."""
+    return np.abs(errors) <= most * (1 + ULP) + 4 * ULP * max(1.0, abs(truth))
 
 
 def moments(values: Floats, weights: Floats) -> Exact:
@@ -84,11 +99,11 @@ def moments(values: Floats, weights: Floats) -> Exact:
     finite = np.isfinite(values)
     p_infinite = float(weights[~finite].sum())
     if not finite.any():
-        return Exact(p_infinite=1.0, quantiles=quantiles)
+        return Exact(p_infinite=1.0, quantiles=quantiles, whole=whole)
     values, weights = values[finite], weights[finite] / weights[finite].sum()
     mean = float(np.sum(weights * values))
     sd = sqrt(np.sum(weights * (values - mean) ** 2))
-    return Exact(mean, sd, p_infinite, quantiles=quantiles)
+    return Exact(mean, sd, p_infinite, quantiles=quantiles, whole=whole)
 
 
 @dataclass(frozen=True, eq=False)

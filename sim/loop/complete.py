@@ -18,15 +18,12 @@ from sim.analysis.series import COLUMNS, Series, series
 from sim.engines import Engine
 from sim.experiment import Experiment
 from sim.loop.crew import Block, Crew, Task
-from sim.loop.spread import WORTH_WORKERS
+from sim.loop.spread import TRIED, WORTH_WORKERS
 from sim.store.coverage import header, reusable
 from sim.store.directory import Directory
 from sim.store.parts import content_of, encode, rows_of
 from sim.store.plain import write_through
 from sim.trials import block_rows
-
-TRIED = 0.5
-"""Seconds of work before what is left is guessed from it."""
 
 
 class _BlockError(Exception):

@@ -20,6 +20,9 @@ from sim.store.parts import Parts
 READ_TO_MERGE = 6
 """How many times as long it takes to read a part as to merge here what a piece gave."""
 
+TRIED = 0.5
+"""Seconds of work before what is left is guessed from it."""
+
 WORTH_WORKERS = 3.0
 """Seconds of work left that are worth starting processes for."""
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import altair as alt
 import pandas as pd
+
+from sim.report.extra import alt
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,12 @@ class Material:
     """The first trials of each bag, with the columns of the trials."""
     trace: pd.DataFrame | None
     """Of bags with a clock, where they were traced: bag, trial, time, event, colour."""
+    ranked: pd.DataFrame | None = None
+    """Intervals of the first trials, as `sim.analysis.first_trials.ranked` makes them."""
+    chi_square: pd.DataFrame | None = None
+    """2n·KL of the first trials beside χ², as `sim.analysis.first_trials.chi_square` makes it."""
+    running: pd.DataFrame | None = None
+    """KL of what was drawn so far, as `sim.analysis.running.running` makes it of the trace."""
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def _lost(there: Experiment, asked: Experiment, bag: str) -> Iterator[str]:
     """Say which sizes and cells of a bag are no longer counted."""
     sizes, wanted = list(there.sizes_of(bag)), list(asked.sizes_of(bag))
     if wanted[: len(sizes)] != sizes:
-        what = f"{_short(sizes)} there, {_short(wanted)} asked"
+        what = f"{short(sizes)} there, {short(wanted)} asked"
         yield f"sizes of bag {bag!r}: {what}; only larger ones can be added"
     kept = {(cell.model, cell.target.name, cell.label) for cell in asked.cells(bag)}
     for cell in there.cells(bag):
@@ -84,15 +84,22 @@ def _fewer(there: Experiment, asked: Experiment, stored: int) -> Iterator[str]:
         yield f"stop.max_trials: {old.max_trials} there, {new.max_trials} asked"
 
 
-def _compared(path: str, there: Any, asked: Any) -> Iterable[str]:
+def unlike(path: str, there: Any, asked: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield where two plain values differ: the key, and what stands there in each."""
     if isinstance(there, dict) and isinstance(asked, dict):
         for key in dict.fromkeys([*there, *asked]):
             inner = f"{path}.{key}" if path else str(key)
-            yield from _compared(inner, there.get(key), asked.get(key))
+            yield from unlike(inner, there.get(key), asked.get(key))
     elif there != asked:
-        yield f"{path}: {_short(there)} there, {_short(asked)} asked"
+        yield path, there, asked
 
 
-def _short(value: Any) -> str:
+def _compared(path: str, there: Any, asked: Any) -> Iterable[str]:
+    for key, old, new in unlike(path, there, asked):
+        yield f"{key}: {short(old)} there, {short(new)} asked"
+
+
+def short(value: Any) -> str:
+    """Return a value as JSON, cut where it is long."""
     text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."

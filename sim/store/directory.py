@@ -14,7 +14,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from sim.errors import Fault, first_line
-from sim.store import locks, plain
+from sim.store import locks, pictures, plain
 from sim.store.parts import PART, DamagedPart, announces, holds, part_index, part_name
 from sim.store.plain import write_through
 from sim.store.whole_tables import TABLES, decode_table, encode_table
@@ -22,7 +22,8 @@ from sim.store.whole_tables import TABLES, decode_table, encode_table
 _PATIENCE = 0.5
 """Seconds to wait for the lock: who asks whether it is held holds it for a moment."""
 
-_OWN = ("experiment.yaml", "run.json", "log.jsonl", *(f"{name}.parquet" for name in TABLES))
+_TABLES = tuple(f"{name}.parquet" for name in TABLES)
+_OWN = ("experiment.yaml", "run.json", "log.jsonl", "report.html", *_TABLES)
 
 
 def _is_own(name: str) -> bool:
@@ -222,6 +223,12 @@ class Directory:
             return {}
         return facts if isinstance(facts, dict) else {}
 
+    def save_report(self, page: str) -> Path:
+        """Write report.html and return where it lies."""
+        path = self.path / "report.html"
+        self.save(path, page.encode())
+        return path
+
     def log(self, event: str, **facts: Any) -> None:
         """Add a line to log.jsonl."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **facts}
@@ -232,11 +239,12 @@ class Directory:
 
     def clear(self) -> None:
         """Delete what a run wrote here, and nothing else."""
-        for path in (*self._part_files(), *(self.path / name for name in _OWN)):
+        drawn = pictures.here(self.path)
+        for path in (*self._part_files(), *drawn, *map(self.path.joinpath, _OWN)):
             path.unlink(missing_ok=True)
 
     def foreign(self) -> bool:
         """Return whether files lie here that no run wrote, and no experiment beside them."""
-        known = {*_OWN, ".lock", "trials"}
+        known = {*_OWN, ".lock", "trials", pictures.FOLDER}
         names = set(os.listdir(self.path)) if self.path.is_dir() else set()
         return "experiment.yaml" not in names and bool(names - known)

@@ -23,6 +23,11 @@ def while_it_starts(scene: Scene, chance: float) -> Due:
     return after(1.5 * chance)
 
 
+def while_it_loads(scene: Scene, chance: float) -> Due:
+    """Due before a command that has little to do has done it."""
+    return after(0.4 * chance)
+
+
 def between_parts(scene: Scene, chance: float) -> Due:
     """Due when some parts that were missing are there."""
     folder = scene.folder / "trials"

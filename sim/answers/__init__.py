@@ -1,0 +1,1 @@
+"""Answers at once: how much is noise, and how many draws are enough."""

@@ -1,0 +1,92 @@
+"""Any estimator at every size of a range, by all its outcomes; and how far such a scan proves.
+
+Beyond the last size of a scan it is proved that the confidence is reached where the estimate
+is never far from the counted divergence, or where P = Q is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import exp, inf
+
+import numpy as np
+
+from sim.answers.outcomes import every_value, number_of
+from sim.answers.task import Task
+from sim.answers.windows import is_unimodal
+
+MOST_SCANNED = 6_000_000
+"""Outcomes that a scan of all sizes lists: one to two seconds of work."""
+
+_MOST_SLOW = 3_000
+
+_NEAR_COUNTED = {"plug_in/relative_frequency", "plug_in/add_constant", "miller_madow"}
+"""Estimators that are never far from a counted divergence of two colours."""
+
+
+def chance(task: Task, n: int) -> float:
+    """Return P(|estimate − truth| ≤ error) of n draws; exact."""
+    found = every_value(task.law(n), task.estimator, task.reference, task.target)
+    assert found is not None, "whoever scans has counted the outcomes"
+    values, weights = found
+    return float(min(1.0, weights[task.within(values)].sum()))
+
+
+def affordable(task: Task, last: float) -> bool:
+    """Return whether all outcomes of all sizes up to a last one can be listed."""
+    if last > 1e7:
+        return False
+    most = _MOST_SLOW if task.estimator.slow else MOST_SCANNED
+    few = np.unique(np.linspace(1, last, 20).astype(np.int64)).tolist()
+    each = [min(number_of(task.law(n)), most + 1) for n in few]
+    return bool(np.mean(each) * last <= most)
+
+
+def proved_from(task: Task) -> float:
+    """Return a size from which on the confidence is proved to be reached; inf where none is known.
+
+    For two colours, where |estimate − D(p̃, q)| ≤ v and |p̃ − p̂| ≤ s with v and s falling with
+    n. For more, the counted KL at P = Q: P(KL ≥ ε) ≤ e^−x (e·x/(K−1))^(K−1), x = nε > K−1
+    (Agrawal 2020), which falls with n.
+    """
+    if len(task.p) == 2 and is_unimodal(task.target) and task.kind in _NEAR_COUNTED:
+        return _least(lambda n: _is_proved(task, n))
+    is_counted = task.kind == "plug_in/relative_frequency" and task.target.name == "kl"
+    if is_counted and len(task.p) > 2 and np.array_equal(task.p, task.q):
+        freedom = len(task.p) - 1
+        return _least(lambda n: _agrawal(n * task.error, freedom) <= 1 - task.confidence)
+    return inf
+
+
+def _agrawal(x: float, freedom: int) -> float:
+    return 1.0 if x <= freedom else exp(-x + freedom * (1 + np.log(x / freedom)))
+
+
+def _is_proved(task: Task, n: float) -> bool:
+    value, shift = _slack(task, n)
+    window = task.window(value)
+    window = None if window is None else window.narrowed(shift)
+    return window is not None and window.proved(task.confidence) <= n
+
+
+def _least(holds: Callable[[float], bool]) -> float:
+    """Return the least whole number, to a few in a thousand, that holds, and all beyond it."""
+    high = 1.0
+    while not holds(high):
+        high *= 2
+        if high > 1e12:
+            return inf
+    low = high / 2
+    while high - low > max(1.0, high / 512):
+        middle = float((low + high) // 2)
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _slack(task: Task, n: float) -> tuple[float, float]:
+    """Return how far an estimate is at most from D(p̃, q), and p̃ from p̂; both fall with n."""
+    if task.kind == "miller_madow":
+        return 1 / (2 * n), 0.0
+    learner = getattr(task.estimator, "learner", None)
+    assert learner is not None
+    return 0.0, float(learner.share(np.zeros((1, 2)), n, 2)[0, 0])  # of a colour not drawn

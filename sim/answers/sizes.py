@@ -1,0 +1,184 @@
+"""How many draws are enough: the size from which on an estimate is near enough, often enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, isfinite
+from typing import Any
+
+import numpy as np
+
+from sim.answers.question import Balls, How, beside, contents, within
+from sim.answers.scans import affordable, chance, proved_from
+from sim.answers.searches import search
+from sim.answers.stretches import Stretches
+from sim.answers.task import Task
+from sim.answers.windows import is_unimodal
+from sim.asked import InputFault, chosen, label
+from sim.checks import MOST_DRAWS, shown
+from sim.contracts.arrays import Reference
+
+MOST_SIZES = 10_000_000
+"""Up to so many draws of two colours the counted divergence is exact at every size."""
+
+_TRIALS, _FEWEST, _SLOW = 5_000, 200, 400
+_MOST_NUMBERS = 2_000_000
+_TOO_MANY = 100_000_000
+_BEYOND = 50
+"""Where nothing is proved, two colours are scanned to twice the size found, and so many more."""
+
+_ENOUGH = 10
+"""Trials that are not near enough, expected at the size that is found: fewer tell nothing."""
+
+
+@dataclass(frozen=True)
+class Needed:
+    """The least `size` from which on P(|estimate − truth| ≤ error) ≥ confidence always holds.
+
+    None where there is none, and `reason` says why. `exact` says whether it is worked out of
+    every outcome: then `first` is the first size that reaches the confidence and
+    `last_failing` the last that does not, all sizes up to `scanned_to` are held to it, and
+    `proved` says whether what lies beyond is known too. By `trials`, `low` and `high` hold the
+    true size at the level of intervals. Numbers are in `unit`.
+    """
+
+    colours: int
+    estimator: str
+    target: str
+    unit: str
+    truth: float
+    error: float
+    confidence: float
+    size: int | None
+    exact: bool
+    first: int | None = None
+    last_failing: int | None = None
+    scanned_to: int | None = None
+    proved: bool = False
+    low: int | None = None
+    high: int | None = None
+    trials: int | None = None
+    seed: int | None = None
+    reason: str | None = None
+
+
+def size_for_error(
+    balls: Balls, error: float, confidence: float = 0.95, model: Balls | None = None, **how: Any
+) -> Needed:
+    """Return how many independent draws bring an estimate within `error` of the truth.
+
+    That is the least size from which on it is so near in a share `confidence` of all trials. Q
+    is `model`, known, or the bag itself. `how` may hold `estimator`, `target`, `unit`,
+    `trials`, `seed`, `level`, and the estimator's own parameters. Exact for two colours, by
+    trials elsewhere. Raises ValueError, which says what was expected.
+
+    >>> size_for_error([10, 15], 0.01, 0.95, model=[1, 1])
+    """
+    asked = How.of(how)
+    task = _task(balls, error, confidence, model, asked)
+    found = _answer(task, asked)
+    return Needed(
+        colours=len(task.p),
+        estimator=label({"kind": asked.estimator, **asked.parameters}),
+        target=task.target.name,
+        unit=asked.unit,
+        truth=task.truth / asked.worth,
+        error=error,
+        confidence=confidence,
+        **found,
+    )
+
+
+def _task(balls: Balls, error: float, confidence: float, model: Balls | None, how: How) -> Task:
+    bag, target = contents(balls), how.known_target
+    if not (isinstance(error, int | float) and isfinite(error) and error > 0):
+        raise InputFault(f"error: expected a number above 0; got {shown(error)}")
+    within("confidence", confidence)
+    p = bag.probabilities
+    q = p if model is None else beside(model, bag)
+    estimator = chosen(how.estimator, dict(how.parameters), target, Reference.known(q))
+    return Task(p, q, estimator, target, error * how.worth, confidence)
+
+
+def _answer(task: Task, how: How) -> dict[str, Any]:
+    if not isfinite(task.truth):
+        why = "the true divergence is infinite: P and Q do not have the same colours"
+        return {"size": None, "exact": True, "proved": True, "reason": why}
+    proved = _proved(task) if how.trials is None else None
+    if proved is not None:
+        return proved
+    found = _by_trials(task, how)
+    if how.trials is None and len(task.p) <= 2 and found["size"] is not None:
+        last = 2 * found["high"] + _BEYOND
+        if affordable(task, last):
+            return _by_scan(task, last, proved=False)
+    return found
+
+
+def _proved(task: Task) -> dict[str, Any] | None:
+    """Return the exact answer, and proved; None where that is not known or too much work."""
+    last = proved_from(task)
+    if last <= MOST_SIZES and len(task.p) == 2 and _is_counted(task):
+        return _by_stretches(task, int(last))
+    return _by_scan(task, int(last), proved=True) if affordable(task, last) else None
+
+
+def _is_counted(task: Task) -> bool:
+    return task.kind == "plug_in/relative_frequency" and is_unimodal(task.target)
+
+
+def _by_stretches(task: Task, last: int) -> dict[str, Any]:
+    window = task.window()
+    assert window is not None, "a proof begins with it"
+    stretches = Stretches(task, window)
+    return _exactly(stretches.first_holding(last), stretches.last_failing(last), last)
+
+
+def _by_scan(task: Task, last: int, *, proved: bool) -> dict[str, Any]:
+    chances = np.array([chance(task, n) for n in range(1, last + 1)])
+    holds = np.flatnonzero(chances >= task.confidence) + 1
+    fails = np.flatnonzero(chances < task.confidence) + 1
+    first = int(holds[0]) if len(holds) else last + 1
+    found = _exactly(first, int(fails[-1]) if len(fails) else 0, last)
+    return {**found, "proved": proved}
+
+
+def _exactly(first: int, last_failing: int, last: int) -> dict[str, Any]:
+    return {
+        "size": last_failing + 1,
+        "exact": True,
+        "first": first,
+        "last_failing": last_failing or None,
+        "scanned_to": last,
+        "proved": True,
+    }
+
+
+def _by_trials(task: Task, how: How) -> dict[str, Any]:
+    trials = _trials(task, how)
+    found = search(task, how, trials)
+    by = {"exact": False, "trials": trials, "seed": how.seed}
+    if found is None:
+        tried = f"at the sizes tried, up to about {MOST_DRAWS // 8:,} draws"
+        why = f"the confidence is not reached {tried}"
+        return {"size": None, **by, "reason": why}
+    return {"size": found.size, "low": found.low, "high": found.high, **by}
+
+
+def _trials(task: Task, how: How) -> int:
+    """Return how many trials each size takes; InputFault where they are too many or too few."""
+    colours, fewest = len(task.p), ceil(_ENOUGH / (1 - task.confidence))
+    default = min(_TRIALS, max(_FEWEST, _MOST_NUMBERS // colours))
+    default = max(min(default, _SLOW) if task.estimator.slow else default, fewest)
+    trials = how.trials or default
+    if trials < fewest:
+        raise InputFault(
+            f"trials: expected at least {fewest:,}, for a confidence of {task.confidence:g}; "
+            f"got {trials:,}"
+        )
+    if trials * colours * (100 if task.estimator.slow else 1) > _TOO_MANY:
+        raise InputFault(
+            f"{trials:,} trials of {colours:,} colours at each size would take too long: "
+            "ask for a smaller confidence, fewer trials or fewer colours"
+        )
+    return trials
