@@ -220,6 +220,8 @@ class Studies:
             if one["theory_rate"] is not None:
                 truth = self._onset(quantity, PowerLaw(one["theory_rate"], one["theory_constant"]))
                 ends = one["asymptotic_from_low"], one["asymptotic_from_high"]
+                # one at the smallest size lies there or before: no interval could miss it
+                truth = None if truth == self.case.sizes[0] else truth
                 self.shares[f"{quantity}: asymptotic from"].add(*ends, truth)
         self.limits_told += any(limits)
 

@@ -40,7 +40,7 @@ def test_a_ratio_that_passes_through_1_counts_from_where_it_stays_near():
 
 
 def test_what_is_near_from_the_start_is_so_from_the_smallest_size():
-    assert found([1.05, 1.02, 1.01, 1.0, 1.0, 1.0]) == Onset(10, 10, 10)
+    assert found([1.05, 1.02, 1.01, 1.0, 1.0, 1.0]) == Onset(10, None, 10)
 
 
 def test_errors_make_an_interval_that_a_higher_level_makes_wider():

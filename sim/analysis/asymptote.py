@@ -26,7 +26,8 @@ TOLD = NEAR / 3
 class Onset:
     """The size from which on a quantity is near theory's law, and an interval.
 
-    None is what is not told; where the size is, an upper end that is open.
+    None is what is not told; where the size is, an end that is open: a lower one at the smallest
+    size, before which nobody looked.
     """
 
     asymptotic_from: int | None = None
@@ -63,7 +64,8 @@ def onset(
     places = Curve(straight.x, away, away - ends, away + ends).last_above(NEAR)
     if places[1] == np.inf:
         return Onset()
+    least = int(sizes[0])
     low, middle, high = (
-        None if place == np.inf else max(int(sizes[0]), ceil(exp(place) - 1e-9)) for place in places
+        None if place == np.inf else max(least, ceil(exp(place) - 1e-9)) for place in places
     )
-    return Onset(middle, low, high)
+    return Onset(middle, None if low == least else low, high)

@@ -42,8 +42,8 @@ def second_run(bench: Bench) -> None:
 
 @fault("many runs on one directory at the same moment", rounds=4)
 def many_runs(bench: Bench) -> None:
-    scene = bench.scene(bench.plain)
-    runs = [scene.start("run", *SERIAL) for _ in range(3 if bench.light else 5)]
+    scene = bench.scene(bench.larger)  # long enough that they meet
+    runs = [scene.start("run", *SERIAL) for _ in range(5)]
     codes = sorted(run.process.wait() for run in runs)
     for run in runs:
         code = run.process.returncode
