@@ -20,14 +20,6 @@ _THEMES = "<style>svg{color:#222}@media (prefers-color-scheme:dark){svg{color:#d
 PNG_SCALE = 2
 
 
-def inline_svg(picture: Picture) -> str:
-    """Return a picture as an SVG to stand in a page: it takes the colour of the text there.
-
-    What is read aloud of it is the page's to say: its marks are not read one by one.
-    """
-    return _drawn(picture)
-
-
 def svg(picture: Picture) -> bytes:
     """Return a picture as an SVG file of its own, legible on light and on dark."""
     told = f"<title>{_escaped(picture.title)}</title><desc>{_escaped(picture.alternative)}</desc>"
