@@ -130,6 +130,7 @@ def gather(experiment: Experiment, piece: Batches) -> Gathered:
     found = Gathered(experiment)
     for table in piece.read([*COLUMNS, *BOUNDS] if found.bounded else COLUMNS):
         found.add(list(series(table)))
+        del table  # before the next one is read
     return found
 
 
@@ -157,10 +158,15 @@ def count(wanted: Mapping[Key, Answers], piece: Batches) -> dict[Key, Answers]:
     """Return what a further reading of a piece finds of the quantiles that are wanted."""
     found = {key: answers.empty() for key, answers in wanted.items()}
     for table in piece.read(COLUMNS):
-        for one in series(table):
-            if one.key in found:
-                found[one.key].add(one.estimate[one.estimate == one.estimate])
+        _count(found, series(table))
+        del table  # before the next one is read
     return found
+
+
+def _count(found: dict[Key, Answers], batch: Iterable[Series]) -> None:
+    for one in batch:
+        if one.key in found:
+            found[one.key].add(one.estimate[one.estimate == one.estimate])
 
 
 def _lines(experiment: Experiment) -> Iterator[tuple[Line, Cell]]:
