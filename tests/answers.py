@@ -2,8 +2,8 @@
 
 A study is 1024 trials of one bag, one model and counting, analyzed as a run is: its summary, its
 replicates, its rows of the convergence. What they are of is the same method applied to exact
-values; for quantiles, to those of all studies together. `python -m tests.answers` prints the
-table of docs/calibration.md.
+values; for quantiles, to those of all studies together; for sizes of two colours, the exact one.
+`python -m tests.answers` prints the table of docs/calibration.md.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from sim.analysis.plateau import NOTHING
 from sim.analysis.resampling import Resampling
 from sim.analysis.series import Key, Line, Series
 from sim.analysis.summary import Tally, row
+from sim.analysis.whole_sizes import exact_size
+from sim.answers.sizes import size_for_error
 from sim.asymptotics import PowerLaw
 from sim.exact import Exact
 from sim.experiment import Experiment
@@ -140,6 +142,7 @@ class Studies:
         self.line = Line("bag", "model", "kl", "counting")
         self.shares: dict[str, Share] = defaultdict(Share)
         self.limits_told = 0
+        self.laws = Laws(self.plan)
 
     @cached_property
     def estimates(self) -> np.ndarray:
@@ -154,9 +157,8 @@ class Studies:
 
     @cached_property
     def exact(self) -> list[Exact]:
-        laws = Laws(self.plan)
         keys = [Key(self.line, size) for size in self.case.sizes]
-        return [exact_values(self.plan, self.cell, key, laws) for key in keys]
+        return [exact_values(self.plan, self.cell, key, self.laws) for key in keys]
 
     @cached_property
     def truth(self) -> float:
@@ -249,14 +251,27 @@ class Studies:
     ) -> None:
         tolerance = known.tolerance.model_copy(update={"error": error})
         known = known.model_copy(update={"tolerance": tolerance})
-        one = next(convergence.rows(known, self.line, self.cell, rows, resampling.cells))
-        sizes, exact, mcse = self._beside(rows, "rmse")
+        rows = [
+            {**one, "exact_p_within": e.whole.within(self.truth, error) if e.whole else np.nan}
+            for one, e in zip(rows, self.exact, strict=True)
+        ]
+        whole = exact_size(known, self.cell, rows, self.laws)
+        one = next(convergence.rows(known, self.line, self.cell, rows, resampling.cells, whole))
         told = one["size_for_error"] is not None
+        truth = self._size(rows, error) if told else None
+        ends = one["size_for_error_low"], one["size_for_error_high"]
+        self.shares[f"size {where}"].add(*ends, truth)
+
+    def _size(self, rows: list, error: float) -> int | None:
+        """Return what a size is held to: of two colours the one that `klsim size` gives."""
+        balls = self.case.bag["balls"]
+        if len(self.plan.bags["bag"].colours) == 2:
+            model = {"itself": None, "uniform": dict.fromkeys(balls, 1)}[self.case.model]
+            return size_for_error(balls, error, model=model).size
+        sizes, exact, mcse = self._beside(rows, "rmse")
         quantiles = np.tile(self.exact_quantiles, (3, 1))
         errors = Errors(sizes, quantiles, exact, mcse, np.tile(exact, (200, 1)), 0.95)
-        truth = needed(errors, error, NOTHING, None).size_for_error
-        ends = one["size_for_error_low"], one["size_for_error_high"]
-        self.shares[f"size {where}"].add(*ends, truth if told else None)
+        return needed(errors, error, NOTHING, None).size_for_error
 
 
 def _with_limits(name: str, case: Case) -> Case:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import combinations
 from typing import Any, ClassVar, Literal
 
@@ -77,14 +79,18 @@ def cases(family: Family) -> list[Any]:
     And for each way in which it is customarily used. A member that cannot even be imported
     fails its own laws, not everybody's collection.
     """
-    found = []
-    for kind in family.kinds():
-        found.append(Case(family, kind))
-        try:
-            found += _choices(family, kind)
-        except Exception:
-            continue
-    return [pytest.param(case, id=case.label) for case in found]
+    return [
+        pytest.param(case, id=case.label) for kind in family.kinds() for case in _of(family, kind)
+    ]
+
+
+@cache
+def _of(family: Family, kind: str) -> list[Case]:
+    """Return the cases of one member; they are looked for once."""
+    found = [Case(family, kind)]
+    with suppress(Exception):
+        found += _choices(family, kind)
+    return found
 
 
 def those(family: Family, fit: Callable[[Any], bool]) -> list[Any]:
@@ -104,13 +110,11 @@ def _choices(family: Family, kind: str) -> Iterator[Case]:
     for name, plain in family.member(kind).model_json_schema()["properties"].items():
         for value in _offered(family, name, plain):
             case = Case(family, kind, {name: value})
-            if name != "kind" and _accepted(case) and case.build() not in known:
-                known.append(case.build())
+            if name != "kind" and _is_new(case, known):
                 yield case
     for keys in family.member(kind).customary():
         case = Case(family, kind, keys, customary=True)
-        if _accepted(case) and case.build() not in known:
-            known.append(case.build())
+        if _is_new(case, known):
             yield case
 
 
@@ -124,11 +128,16 @@ def _offered(family: Family, name: str, plain: dict[str, Any]) -> list[Any]:
     return [value for part in (plain, *plain.get("anyOf", ())) for value in part.get("enum", ())]
 
 
-def _accepted(case: Case) -> bool:
+def _is_new(case: Case, known: list[Any]) -> bool:
+    """Return whether a case can be built and is none of those that are known; now it is."""
     try:
-        return isinstance(case.build(), Component)
+        built = case.build()
     except ValidationError:
         return False
+    if not isinstance(built, Component) or built in known:
+        return False
+    known.append(built)
+    return True
 
 
 def urn(**balls: float) -> Any:

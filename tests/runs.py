@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
+from doors import KLSIM, answered
 
 from sim.config.reading import read
 from sim.experiment import Experiment
@@ -23,7 +23,6 @@ from sim.tables import CONTROL
 from sim.trials import block_rows
 
 TESTS = Path(__file__).parent
-KLSIM = Path(sys.executable).parent / "klsim"
 TABLES = ("summary.parquet", "convergence.parquet", "comparison.parquet")
 
 COINS: dict[str, Any] = {
@@ -93,9 +92,7 @@ def parts(folder: Path) -> dict[str, bytes]:
 
 def klsim(*arguments: object, paths: tuple[Path, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Run the command; `paths` are where packages may lie besides."""
-    return subprocess.run(
-        [KLSIM, *map(str, arguments)], env=environment(*paths), capture_output=True, text=True
-    )
+    return answered([*map(str, arguments)], environment(*paths))
 
 
 PROGRESS = re.compile(r".+: [0-9,]+ of [0-9,]+ trials \([0-9]+%\)")

@@ -21,8 +21,11 @@ from threadpoolctl import threadpool_limits
 
 from sim.analysis import analyze as analyzing
 from sim.analysis.adjustment import Adjustments
+from sim.analysis.asymptote import Onset
 from sim.analysis.crossings import crossing
 from sim.analysis.fits import fit
+from sim.analysis.needed import Need
+from sim.analysis.plateau import NOTHING
 from sim.analysis.replicates import Floats
 from sim.analysis.resampling import Resampling
 from sim.analysis.series import Key, Series
@@ -259,11 +262,14 @@ class _Repeats:
     def _coverages(self) -> Iterator[tuple[tuple[str, ...], float]]:
         """Yield how often each interval holds the quantile of all studies together."""
         levels = dict(zip(QUANTILES, (0.05, 0.25, 0.5, 0.75, 0.95), strict=True))
-        for (*place, name), ends in self.intervals.items():
-            every = np.sort(np.concatenate(self.pooled[tuple(place)]))
-            true = every[int(np.ceil(levels[name] * len(every))) - 1]
-            low, high = np.array(ends, dtype=float).T
-            yield (*place, name), float(np.mean((low <= true) & (true <= high)))
+        for place, pooled in self.pooled.items():
+            every = np.concatenate(pooled)
+            ranks = {name: int(np.ceil(level * len(every))) - 1 for name, level in levels.items()}
+            every.partition(list(ranks.values()))
+            for name, rank in ranks.items():
+                low, high = np.array(self.intervals[*place, name], dtype=float).T
+                held = (low <= every[rank]) & (every[rank] <= high)
+                yield (*place, name), float(np.mean(held))
 
 
 def _place(row: dict[str, Any]) -> tuple[str, ...]:
@@ -308,11 +314,11 @@ def _tables(plan: Experiment) -> Iterator[pa.Table]:
     held = plan.block_trials(bag)
     for index in range(plan.blocks(bag)):
         block = block_rows(plan, bag, index)
-        series = len(block) // held
-        starts = np.arange(series)[:, np.newaxis] * held
+        starts = range(0, len(block), held)
+        trial = pa.array(np.tile(np.arange(TRIALS), len(starts)))
         for first in range(0, held, TRIALS):
-            rows = block.take((starts + first + np.arange(TRIALS)).ravel())
-            trial = pa.array(np.tile(np.arange(TRIALS), series))
+            parts = [block.slice(start + first, TRIALS) for start in starts]
+            rows = pa.concat_tables(parts).combine_chunks()
             yield rows.set_column(rows.schema.get_field_index("trial"), "trial", trial)
 
 
@@ -361,11 +367,20 @@ def _unfitted(*_: Any) -> list[dict[str, Any]]:
     return []
 
 
+_OTHERS = {"remains": NOTHING, "needed": Need(), "onset": Onset()}
+"""What limits, sizes and onsets are where none is told: no fit follows from them.
+
+They are worked out and held in `answers`.
+"""
+
+
 def _analyzed(plan: Experiment, rows: pa.Table, is_fitted: bool) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(analyzing, "exact_values", _remembered)
         patch.setattr(analyzing, "Adjustments", _Remembering)
         patch.setattr(analyzing, "Resampling", _GoingRound)
+        for name, none in _OTHERS.items():
+            patch.setattr(analyzing.convergence, name, lambda *_, told=none: told)
         if not is_fitted:
             patch.setattr(analyzing.convergence, "rows", _unfitted)
         return analyzing.analyze(plan, _Batch(rows))

@@ -42,6 +42,13 @@ def test_intervals_hold_as_often_as_they_say(name):
         assert found.limits_told <= 0.01 * REPEATS + 4 * sqrt(0.01 * 0.99 * REPEATS)
 
 
+def test_of_two_colours_every_study_has_the_exact_size():
+    for name in ("two / itself", "two / uniform"):
+        found = studies(name, 3)
+        for what in SIZES:  # both ends are the size, so what holds it is it
+            assert (found.shares[what].told, found.shares[what].held) == (3, 3), (name, what)
+
+
 def test_a_share_counts_what_is_told_and_open_ends_hold():
     share = Share()
     for low, high, truth in [(1, 3, 2), (None, 3, 2), (1, None, 2), (3, 4, 2), (0, 1, 2)]:

@@ -18,12 +18,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from doors import KLSIM, answered
 
 import sim
 from sim.cli.verbs import VERBS
 from sim.config.schema import FAMILIES, schema
 
-KLSIM = str(Path(sys.executable).parent / "klsim")
 SMALL = """\
 name: urn
 seed: 1
@@ -52,14 +52,7 @@ def here(tmp_path, monkeypatch) -> Path:
 
 def klsim(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command; whatever goes wrong, it shows no traceback."""
-    done = subprocess.run(
-        [KLSIM, *arguments],
-        env={**ENVIRONMENT, **environment},
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=60,
-    )
+    done = answered([*arguments], {**ENVIRONMENT, **environment})
     assert "Traceback" not in done.stderr, done.stderr
     return done
 

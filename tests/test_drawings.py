@@ -57,6 +57,15 @@ def test_pictures_are_written_where_it_is_said(result, tmp_path):
     assert not (result / "report").exists()
 
 
+@pytest.mark.parametrize("form", ["html", "svg", "png"])
+def test_a_folder_without_a_name_is_told_and_nothing_is_written(result, form):
+    before = sorted(os.listdir(result))
+    done = klsim("report", result, "--format", form, "--out", "")
+    assert done.returncode == 2
+    assert "--out: expected the name of a folder, got ''; without --out" in done.stderr
+    assert sorted(os.listdir(result)) == before
+
+
 def test_a_name_that_no_picture_has_is_told():
     with pytest.raises(NoPicture, match="there is no picture 'boss'; expected one of bias, "):
         expect_names(["bias", "boss"])

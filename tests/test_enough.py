@@ -25,6 +25,7 @@ def row(size=None, low=None, high=None, **changes):
     ("one", "texts"),
     [
         (row(1503, 1437, 1528), ("1,503", "1,437 to 1,528")),
+        (row(201, 201, 201), ("201", "201")),
         (row(4148, 3128, 6644, extrapolated=True), ("~4,148", "3,128 to 6,644")),
         (row(4148, 3128, None), ("4,148", "3,128 or more")),
         (row(25, None, 31), ("25", "up to 31")),

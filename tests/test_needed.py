@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import ceil, log
 
 import numpy as np
@@ -10,7 +11,7 @@ from runs import built
 from test_convergence import Memory
 
 from sim.analysis.analyze import analyze
-from sim.analysis.needed import Errors, Need, needed
+from sim.analysis.needed import Errors, Need, needed, settled
 from sim.analysis.plateau import NOTHING, Limit, Remains
 from sim.contracts.arrays import Reference
 from sim.contracts.bag import BAGS
@@ -181,23 +182,26 @@ def test_of_the_exact_sawtooth_of_two_colours_it_is_201():
     assert found == Need(201, 201, 201, False, None)
 
 
-def test_a_run_with_sizes_around_it_is_consistent_with_201():
+def test_a_run_says_201_whatever_its_sizes_and_its_trials():
     bag = {"kind": "with_replacement", "balls": {"red": 2, "blue": 3}}
-    known = built(
-        {"name": "sawtooth", "seed": 5, "trials": 8000, "sizes": [150, 185, 190, 200, 201, 230]},
-        bags={"bag": bag},
-    )
-    found = analyze(known, Memory.of(known))
-    for one in found.summary.to_pylist():
-        assert abs(one["p_within"] - one["exact_p_within"]) < 4 * one["p_within_mcse"]
-        assert (one["exact_p_within"] >= 0.95) == (one["size"] in (190, 201, 230))
-    one = found.convergence.to_pylist()[0]
-    assert one["size_for_error_low"] <= 201 <= one["size_for_error_high"]
-    assert not one["extrapolated"]
+    for trials, sizes in [
+        (8000, [150, 185, 190, 200, 201, 230]),  # around it
+        (200, [178, 316, 562]),  # far apart
+        (200, [10, 50, 100]),  # all below
+        (200, [1000, 2000]),  # all beyond
+    ]:
+        plain = {"name": "sawtooth", "seed": 5, "trials": trials, "sizes": sizes}
+        known = built(plain, bags={"bag": bag})
+        found = analyze(known, Memory.of(known))
+        for one in found.summary.to_pylist():
+            assert abs(one["p_within"] - one["exact_p_within"]) < 4 * one["p_within_mcse"]
+            assert (one["exact_p_within"] >= 0.95) == (one["size"] == 190 or one["size"] > 200)
+        one = found.convergence.to_pylist()[0]
+        assert {name: one[name] for name in vars(Need())} == vars(Need.exactly(201))
 
 
 def test_all_three_quantities_of_a_line_have_the_same_size():
-    bag = {"kind": "with_replacement", "balls": {"red": 2, "blue": 3}}
+    bag = {"kind": "with_replacement", "balls": {"red": 2, "blue": 3, "green": 4}}
     known = built(
         {"name": "same", "seed": 5, "trials": 1000, "sizes": [20, 50, 150]},
         bags={"bag": bag},
@@ -205,7 +209,39 @@ def test_all_three_quantities_of_a_line_have_the_same_size():
     )
     rows = analyze(known, Memory.of(known)).convergence.to_pylist()
     assert len({one["size_for_error"] for one in rows}) == 1
-    # 2n·KL against itself goes to chi-square with one degree: 2.7055/(2·0.005) = 270.6
+    # 2n·KL against itself goes to chi-square with two degrees: 4.6052/(2·0.005) = 460.5
     assert rows[0]["extrapolated"]
-    assert rows[0]["size_for_error_low"] < 271 < rows[0]["size_for_error_high"]
+    assert rows[0]["size_for_error_low"] < 461 < rows[0]["size_for_error_high"]
     assert log(rows[0]["size_for_error_high"] / rows[0]["size_for_error_low"]) < 0.5
+
+
+def test_what_is_exactly_known_of_a_size_bounds_the_quantile_of_its_trials():
+    given = errors(law(-0.5), wide=0.4).quantiles
+    chances = [NAN, 0.90, 0.94, 0.96, 0.95]
+    low, high = 0.05, 0.2
+    tight, loose = (settled(given, chances, (most, 0.95)) for most in (low, high))
+    assert (tight[:, 1:3] > low).all()
+    assert (tight[:, 3:] <= low).all()
+    assert (loose[:, 1:3] > high).all()
+    assert (loose[:, 3:] <= high).all()
+    assert (tight[:, 0] == given[:, 0]).all()
+
+
+def test_a_largest_size_that_exactly_fails_is_not_enough_whatever_its_trials_say():
+    given = errors(law(-1.0), wide=0.1)
+    within = needed(given, 0.0011, NONE, None)
+    assert not within.extrapolated
+    fails = np.full(len(SIZES), 0.9)
+    known = replace(given, quantiles=settled(given.quantiles, fails, (0.0011, 0.95)), lattice=True)
+    found = needed(known, 0.0011, NONE, None)
+    assert found.extrapolated
+    assert found.size_for_error_high >= found.size_for_error > 1000
+
+
+def test_with_no_exact_size_the_ends_are_sizes_that_are_known_to_fail_and_to_hold():
+    given = errors(law(-1.0), wide=0.6)
+    chances = [0.5, 0.9, 0.94, 0.96, 0.99]
+    known = replace(given, quantiles=settled(given.quantiles, chances, (0.005, 0.95)), lattice=True)
+    found = needed(known, 0.005, NONE, None)
+    assert (found.size_for_error_low, found.size_for_error_high) == (100, 300)
+    assert 100 < found.size_for_error <= 300

@@ -132,21 +132,122 @@ def test_a_table_sorts_by_number_both_ways_and_what_is_null_comes_last(driver, p
         assert header.get_attribute("aria-sort") == way
 
 
+def copied(driver, name):
+    """Return the rows of a table that its button copies."""
+    driver.execute_script(
+        "Object.defineProperty(navigator, 'clipboard', {configurable: true, "
+        "value: {writeText: async text => { window.copied = text; }}})"
+    )
+    button = driver.find_element(By.CSS_SELECTOR, f"button[data-table=table-{name}]")
+    driver.execute_script("arguments[0].click()", button)
+    return list(csv.DictReader(io.StringIO(driver.execute_script("return window.copied"))))
+
+
 def test_what_is_copied_as_csv_has_every_digit_of_the_table(driver, places, told):
     opened(driver, places["red_blue"])
-    driver.execute_script(
-        "Object.defineProperty(navigator, 'clipboard', "
-        "{value: {writeText: async text => { window.copied = text; }}})"
-    )
-    button = driver.find_element(By.CSS_SELECTOR, "button[data-table=table-summary]")
-    driver.execute_script("arguments[0].click()", button)
-    rows = list(csv.DictReader(io.StringIO(driver.execute_script("return window.copied"))))
+    rows = copied(driver, "summary")
     summary = told["red_blue"].summary
     assert len(rows) == len(summary)
     for name in ("size", "bias", "bias_mcse", "rmse", "rmse_mcse"):
         shown = [float(row[name] or "nan") for row in rows]
         assert np.array_equal(shown, summary[name].to_numpy(dtype=float), equal_nan=True)
     assert [row["estimator"] for row in rows] == list(summary["estimator"])
+
+
+def rows(driver, name, column):
+    """Return the texts of a column, those of rows that are seen only."""
+    return driver.execute_script(
+        "const t = document.getElementById('table-' + arguments[0]), h = "
+        "[...t.tHead.rows[0].cells].findIndex(c => c.dataset.name === arguments[1]);"
+        "return [...t.tBodies[0].rows].filter(r => r.offsetHeight)"
+        ".map(r => r.cells[h].textContent)",
+        name, column,
+    )  # fmt: skip
+
+
+def test_tables_show_the_estimators_that_are_ticked_by_keyboard_and_all_where_none_is(
+    driver, places, told
+):
+    opened(driver, places["red_blue"])
+    known = list(told["red_blue"].summary["estimator"])
+    assert rows(driver, "summary", "estimator") == known
+    box = driver.find_element(By.CSS_SELECTOR, "#filter input[value=miller_madow]")
+    driver.execute_script("arguments[0].focus()", box)
+    box.send_keys(" ")
+    of_it = [name for name in known if name == "miller_madow"]
+    assert rows(driver, "summary", "estimator") == of_it
+    assert set(rows(driver, "convergence", "estimator")) == {"miller_madow"}
+    best = rows(driver, "best", "best")
+    rivals = rows(driver, "best", "rivals")
+    assert best
+    for one, others in zip(best, rivals, strict=True):
+        assert "miller_madow" in [one, *others.split(", ")]
+    status = driver.find_element(By.CSS_SELECTOR, "#filter [role=status]")
+    assert status.text.endswith(" rows are shown.")
+    driver.find_element(By.CSS_SELECTOR, "#filter .untick").send_keys("\ue007")
+    assert rows(driver, "summary", "estimator") == known
+    assert not box.is_selected()
+    assert status.text == ""
+
+
+def test_rows_that_are_not_shown_are_not_copied(driver, places, told):
+    opened(driver, places["red_blue"])
+    box = driver.find_element(By.CSS_SELECTOR, "#filter input[value=counting]")
+    driver.execute_script("arguments[0].click()", box)
+    names = [row["estimator"] for row in copied(driver, "summary")]
+    assert names == [n for n in told["red_blue"].summary["estimator"] if n == "counting"]
+
+
+def layout(driver):
+    """Return how wide the first picture is, as drawn and on the screen, and its smallest text."""
+    return driver.execute_script(
+        "const svg = document.querySelector('.drawn .live svg');"
+        "const scale = svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;"
+        "const sizes = [...svg.querySelectorAll('text')].filter(t => t.textContent)"
+        ".map(t => scale * parseFloat(getComputedStyle(t).fontSize));"
+        "return [svg.getBoundingClientRect().width, Math.min(...sizes)]"
+    )
+
+
+def turned(driver, pixels):
+    """Be as wide, and wait until the first picture is laid out for it."""
+    width(driver, pixels)
+    assert driver.execute_async_script(
+        "const [name, done] = arguments, end = Date.now() + 15000;"
+        "(function look() { const box = document.querySelector('.picture.drawn');"
+        "const there = box.dataset.layout === name && box.children.length === 1;"
+        "if (there || Date.now() > end) done(there); else setTimeout(look, 20); })()",
+        "narrow" if pixels < 768 else "wide",
+    )
+
+
+def test_a_picture_is_laid_out_anew_when_the_screen_is_turned_and_its_text_is_legible(
+    driver, places
+):
+    width(driver, 390)
+    opened(driver, places["red_blue"])
+    phone, least = layout(driver)
+    assert 300 < phone <= 390
+    assert least >= 9.9
+    turned(driver, 1280)
+    desk, least = layout(driver)
+    assert 700 < desk < 760
+    assert least >= 9.9
+    turned(driver, 390)
+    assert layout(driver)[0] == pytest.approx(phone)
+    width(driver, 1280)
+
+
+def test_text_stands_beside_a_picture_on_a_desk_and_below_it_on_a_phone(driver, places):
+    place = "const [p, c] = ['.picture', 'figcaption'].map(s => document.querySelector(s)"
+    place += ".getBoundingClientRect()); return [c.left - p.right, c.top - p.bottom]"
+    for pixels, way in ((1280, 0), (390, 1)):
+        width(driver, pixels)
+        opened(driver, places["red_blue"])
+        beside, below = driver.execute_script(place)
+        assert (beside, below)[way] >= 0
+        assert (beside, below)[1 - way] < 0
+    width(driver, 1280)
 
 
 def test_hostile_labels_are_text_and_nothing_else(driver, places):
@@ -173,10 +274,12 @@ def test_without_javascript_the_still_pictures_and_tables_are_there(driver, plac
     command(driver, "Emulation.setScriptExecutionDisabled", value=True)
     try:
         driver.get(places["red_blue"])
-        still = driver.find_elements(By.CSS_SELECTOR, ".picture .still svg:not(svg svg)")
-        assert len(still) == len(pictures(told["red_blue"]))
-        assert still[0].is_displayed()
-        assert still[0].size["height"] > 100
+        for pixels in (390, 1280):
+            width(driver, pixels)
+            every = driver.find_elements(By.CSS_SELECTOR, ".picture .still svg:not(svg svg)")
+            still = [one for one in every if one.is_displayed()]
+            assert len(still) == len(pictures(told["red_blue"]))
+            assert still[0].size["height"] > 100
         assert driver.find_element(By.ID, "table-summary").is_displayed()
         assert not driver.find_element(By.CSS_SELECTOR, ".copy").is_displayed()
     finally:

@@ -48,6 +48,15 @@ def parts(tree: Any) -> Iterator[dict[str, Any]]:
             yield from parts(inner)
 
 
+def fills(element: Any, fill: str = "") -> Iterator[str]:
+    """Yield the colour of each text that is seen, of its own or of the group that it is in."""
+    fill = element.get("fill", fill)
+    if element.tag == f"{SVG}text" and element.get("opacity") != "0":
+        yield fill
+    for inner in element:
+        yield from fills(inner, fill)
+
+
 def axes(specification: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for part in parts(specification):
         encoding = part.get("encoding", {})
@@ -88,8 +97,8 @@ def test_a_picture_is_valid_and_its_axes_say_what_they_are(drawn, name):
 @pytest.mark.parametrize("name", DRAWERS)
 def test_a_picture_is_an_svg_in_the_colour_of_the_text_around(drawn, name):
     tree = ElementTree.fromstring(svg(drawn[name]))
-    texts = [element for element in tree.iter(f"{SVG}text") if element.get("opacity") != "0"]
-    assert {text.get("fill") for text in texts} <= {"currentColor", "white"}
+    texts = list(fills(tree))
+    assert set(texts) <= {"currentColor", "white"}
     assert len(texts) > 5
     assert tree.find(f"{SVG}title").text == drawn[name].title
     assert tree.find(f"{SVG}desc").text == drawn[name].alternative

@@ -13,11 +13,11 @@ import sim
 from sim.answers import scans
 from sim.answers.question import How
 from sim.answers.searches import search
-from sim.answers.task import Task
-from sim.answers.windows import UNIMODAL, above, below
 from sim.asked import InputFault
 from sim.contracts.estimator import ESTIMATORS
 from sim.divergences import KL, divergence
+from sim.exact.task import Task
+from sim.exact.windows import UNIMODAL, above, below
 
 PLUG_IN = ESTIMATORS.build({"kind": "plug_in"})
 

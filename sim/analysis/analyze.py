@@ -18,6 +18,7 @@ from sim.analysis.exact_values import Laws, exact_values
 from sim.analysis.resampling import Resampling
 from sim.analysis.series import BOUNDS, COLUMNS, Key, Line, Series, series
 from sim.analysis.summary import Tally
+from sim.analysis.whole_sizes import exact_size
 from sim.experiment import Cell, Experiment
 from sim.tables import CONVERGENCE, SUMMARY
 
@@ -120,7 +121,8 @@ def analyze(experiment: Experiment, *pieces: Batches, mapped: Mapper = map) -> A
             for key in here
         ]
         rows += own
-        lines += convergence.rows(experiment, line, cell, own, found.resampling.cells)
+        whole = exact_size(experiment, cell, own, laws)
+        lines += convergence.rows(experiment, line, cell, own, found.resampling.cells, whole)
     comparison = found.compared.table(rows, found.resampling.cells)
     return Analysis(_table(rows, SUMMARY), _table(lines, CONVERGENCE), comparison)
 

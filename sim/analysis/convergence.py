@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.analysis.asymptote import departs, onset
 from sim.analysis.fits import fit
-from sim.analysis.needed import Errors, Need, needed
+from sim.analysis.needed import Errors, Need, needed, settled
 from sim.analysis.plateau import NOTHING, Remains, Shown, remains
 from sim.analysis.replicates import Floats, Replicate
 from sim.analysis.series import Key, Line
@@ -38,15 +38,21 @@ def rows(
     cell: Cell,
     summary: Sequence[Mapping[str, Any]],
     replicates: Mapping[Key, Replicate],
+    exact_size: int | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the rows of one line: bias, sd and rmse; `summary` has its sizes, ascending."""
+    """Yield the rows of one line: bias, sd and rmse; `summary` has its sizes, ascending.
+
+    `exact_size` is the size for the tolerance where it is exactly known.
+    """
     sizes = np.array([row["size"] for row in summary], dtype=np.float64)
     resampled = [replicates[Key(line, row["size"])].errors(row["truth"]) for row in summary]
     unit = cell.target.per_unit(experiment.unit)
     shown = {one: _shown(summary, resampled, one) for one in get_args(Quantity)}
     endless = experiment.bags[line.bag].limit is None
     left = remains(sizes, shown) if endless else NOTHING
-    need = _need(experiment, line, summary, shown["rmse"], left)
+    need = Need.exactly(exact_size)
+    if need is None:
+        need = _need(experiment, line, summary, shown["rmse"], left)
     for quantity in get_args(Quantity):
         values, mcse, spread = shown[quantity]
         fitted = fit(sizes, values, mcse, spread)
@@ -84,6 +90,9 @@ def _need(
     sizes = np.array([row["size"] for row in summary], dtype=np.float64)
     names = ("error_quantile", "error_quantile_low", "error_quantile_high")
     quantiles = np.array([[row[name] for row in summary] for name in names])
+    asked = experiment.tolerance
+    chances = [row["exact_p_within"] for row in summary]
+    quantiles = settled(quantiles, chances, (asked.error, asked.confidence))
     bag = experiment.bags[line.bag]
     errors = Errors(sizes, quantiles, *rmse, experiment.level, len(bag.colours) <= 2)
-    return needed(errors, experiment.tolerance.error, left, bag.limit)
+    return needed(errors, asked.error, left, bag.limit)

@@ -6,6 +6,7 @@ ln quantile straight against ln n, beyond the largest by the power of n that the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, exp, inf, log, nan, sqrt
 
@@ -16,6 +17,7 @@ from scipy.special import ndtri
 from sim.analysis.curves import curve, likeness
 from sim.analysis.fits import LEAST_SIZES, fit, rates
 from sim.analysis.plateau import Remains
+from sim.exact.values import reaches
 
 Floats = NDArray[np.float64]
 Places = tuple[float, float, float]
@@ -36,6 +38,11 @@ class Need:
     size_for_error_high: int | None = None
     extrapolated: bool | None = None
     size_reason: str | None = None
+
+    @classmethod
+    def exactly(cls, size: int | None) -> Need | None:
+        """Return an exact size: there is no doubt, and nothing is extrapolated."""
+        return None if size is None else cls(size, size, size, False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +89,20 @@ def needed(errors: Errors, most: float, remains: Remains, end: int | None) -> Ne
         return none if here[1] == inf else _told(here, least, is_beyond=False)
     low, middle, high = (b if a == inf else a for a, b in zip(here, there, strict=True))
     return _told((low, middle, high), least, is_beyond=here[1] == inf)
+
+
+def settled(quantiles: Floats, exact: Sequence[float], asked: tuple[float, float]) -> Floats:
+    """Return quantiles, (3, S), none on the wrong side of the tolerance.
+
+    `exact` are the chances to be within it, NaN where not known; `asked` is how large an error
+    may be, and in which share of trials.
+    """
+    most, confidence = asked
+    chances = np.asarray(exact)
+    holds = reaches(chances, confidence)
+    fails = ~holds & ~np.isnan(chances)
+    quantiles = np.where(holds, np.minimum(quantiles, most), quantiles)
+    return np.where(fails, np.maximum(quantiles, most * (1 + 1e-9)), quantiles)
 
 
 def _told(places: Places, least: int, *, is_beyond: bool) -> Need:

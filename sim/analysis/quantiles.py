@@ -7,6 +7,8 @@ stream. Five passes are always enough.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,7 +57,7 @@ class Quantiles:
         self._level, self._few, self._levels = level, few, levels
         self._pass = 0
         self._prefixes = np.zeros(0, dtype=np.uint64)
-        self._within: list[int] = []
+        self._within = np.zeros(0, dtype=np.int64)
         self._ranks: list[int] = []
         self._points: list[int] = []
         self._ends: tuple[tuple[int | None, int | None], ...] = ()
@@ -92,6 +94,9 @@ class Quantiles:
 
     def _count(self, keys: Keys, numbers: Numbers) -> None:
         """Add to what is kept: different keys, ascending, and how often each came."""
+        if len(self._keys) == 0:
+            self._keys, self._numbers = keys, numbers
+            return
         kept = np.union1d(self._keys, keys)
         sums = np.zeros(len(kept), dtype=np.int64)
         sums[np.searchsorted(kept, self._keys)] += self._numbers
@@ -112,15 +117,15 @@ class Quantiles:
         if self.done:
             return
         if self._pass == 0:
-            self._ranks = self._within = self._wanted(int(self._numbers.sum()))
-        found, within = [], []
-        for number, rank in enumerate(self._within):
-            keys, numbers = self._under(number)
+            self._ranks = self._wanted(int(self._numbers.sum()))
+            self._within = np.array(self._ranks, dtype=np.int64)
+        found, within = np.zeros(len(self._ranks), dtype=np.uint64), self._within.copy()
+        for here, keys, numbers in self._under():
             below = np.cumsum(numbers)
-            place = int(np.searchsorted(below, rank))
-            found.append(keys[place])
-            within.append(rank - int(below[place] - numbers[place]))
-        self._prefixes, self._within = np.array(found, dtype=np.uint64), within
+            places = np.searchsorted(below, self._within[here])
+            found[here] = keys[places]
+            within[here] -= (below - numbers)[places]
+        self._prefixes, self._within = found, within
         self._pass += 1
         self.done = self._bits == 64
         self._clear()
@@ -136,12 +141,15 @@ class Quantiles:
         ends = [rank for pair in self._ends for rank in pair if rank is not None]
         return sorted({*self._points, *ends})
 
-    def _under(self, number: int) -> tuple[Keys, Numbers]:
+    def _under(self) -> Iterator[tuple[NDArray[np.bool_], Keys, Numbers]]:
+        """Yield which ranks lie among the same keys, these, and how often each came."""
         if self._pass == 0:
-            return self._keys, self._numbers
+            yield np.ones(len(self._ranks), dtype=np.bool_), self._keys, self._numbers
+            return
         before = _cut(self._keys, self._bits, _BITS[self._pass - 1])
-        mine = before == self._prefixes[number]
-        return self._keys[mine], self._numbers[mine]
+        for prefix in np.unique(self._prefixes):
+            mine = before == prefix
+            yield self._prefixes == prefix, self._keys[mine], self._numbers[mine]
 
     @property
     def values(self) -> list[float]:

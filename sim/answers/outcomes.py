@@ -13,7 +13,7 @@ import numpy as np
 
 from sim.asked import InputFault
 from sim.contracts.arrays import Counts, Reference, Values
-from sim.contracts.estimator import Estimator
+from sim.contracts.interval import Listable
 from sim.divergences import Divergence
 from sim.errors import first_line
 from sim.exact.listing import MOST_SLOW, listed_values
@@ -26,7 +26,7 @@ MOST_OUTCOMES = 5_000_000
 _TOGETHER = 2**15
 
 
-def estimates(estimator: Estimator, counts: Counts, q: Reference, target: Divergence) -> Values:
+def estimates(estimator: Listable, counts: Counts, q: Reference, target: Divergence) -> Values:
     """Return the estimates of rows of counts, nats; InputFault where the estimator raises."""
     with np.errstate(all="ignore"):
         try:
@@ -44,7 +44,7 @@ def number_of(law: JointLaw) -> int:
 
 
 def every_value(
-    law: JointLaw, estimator: Estimator, q: Reference | JointLaw, target: Divergence
+    law: JointLaw, estimator: Listable, q: Reference | JointLaw, target: Divergence
 ) -> tuple[Floats, Floats] | None:
     """Return the estimate of each outcome, nats, and its exact chance; None where too many."""
     if law.colours <= 2:

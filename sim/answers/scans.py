@@ -1,7 +1,6 @@
 """Any estimator at every size of a range, by all its outcomes; and how far such a scan proves.
 
-Beyond the last size of a scan it is proved that the confidence is reached where the estimate
-is never far from the counted divergence, or where P = Q is counted.
+Beyond the last size of a scan it is proved that the confidence is reached where P = Q is counted.
 """
 
 from __future__ import annotations
@@ -12,16 +11,12 @@ from math import exp, inf
 import numpy as np
 
 from sim.answers.outcomes import every_value, number_of
-from sim.answers.task import Task
-from sim.answers.windows import is_unimodal
+from sim.exact.task import Task
 
 MOST_SCANNED = 6_000_000
 """Outcomes that a scan of all sizes lists: one to two seconds of work."""
 
 _MOST_SLOW = 3_000
-
-_NEAR_COUNTED = {"plug_in/relative_frequency", "plug_in/add_constant", "miller_madow"}
-"""Estimators that are never far from a counted divergence of two colours."""
 
 
 def chance(task: Task, n: int) -> float:
@@ -42,31 +37,17 @@ def affordable(task: Task, last: float) -> bool:
     return bool(np.mean(each) * last <= most)
 
 
-def proved_from(task: Task) -> float:
-    """Return a size from which on the confidence is proved to be reached; inf where none is known.
+def counted_from(task: Task) -> float:
+    """Return a size from which on three colours or more are proved; inf where none is known.
 
-    For two colours, where |estimate − D(p̃, q)| ≤ v and |p̃ − p̂| ≤ s with v and s falling with
-    n. For more, the counted KL at P = Q: P(KL ≥ ε) ≤ e^−x (e·x/(K−1))^(K−1), x = nε > K−1
-    (Agrawal 2020), which falls with n.
+    Of the counted KL at P = Q: P(KL ≥ ε) ≤ e^−x (e·x/(K−1))^(K−1), x = nε > K−1 (Agrawal 2020),
+    which falls with n.
     """
-    if len(task.p) == 2 and is_unimodal(task.target) and task.kind in _NEAR_COUNTED:
-        return _least(lambda n: _is_proved(task, n))
     is_counted = task.kind == "plug_in/relative_frequency" and task.target.name == "kl"
     if is_counted and len(task.p) > 2 and np.array_equal(task.p, task.q):
         freedom = len(task.p) - 1
         return _least(lambda n: _agrawal(n * task.error, freedom) <= 1 - task.confidence)
     return inf
-
-
-def _agrawal(x: float, freedom: int) -> float:
-    return 1.0 if x <= freedom else exp(-x + freedom * (1 + np.log(x / freedom)))
-
-
-def _is_proved(task: Task, n: float) -> bool:
-    value, shift = _slack(task, n)
-    window = task.window(value)
-    window = None if window is None else window.narrowed(shift)
-    return window is not None and window.proved(task.confidence) <= n
 
 
 def _least(holds: Callable[[float], bool]) -> float:
@@ -83,10 +64,5 @@ def _least(holds: Callable[[float], bool]) -> float:
     return high
 
 
-def _slack(task: Task, n: float) -> tuple[float, float]:
-    """Return how far an estimate is at most from D(p̃, q), and p̃ from p̂; both fall with n."""
-    if task.kind == "miller_madow":
-        return 1 / (2 * n), 0.0
-    learner = getattr(task.estimator, "learner", None)
-    assert learner is not None
-    return 0.0, float(learner.share(np.zeros((1, 2)), n, 2)[0, 0])  # of a colour not drawn
+def _agrawal(x: float, freedom: int) -> float:
+    return 1.0 if x <= freedom else exp(-x + freedom * (1 + np.log(x / freedom)))

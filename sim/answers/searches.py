@@ -13,9 +13,11 @@ from math import ceil, exp, log, sqrt
 import numpy as np
 from scipy.special import expit, logit, ndtri
 
+from sim.answers.outcomes import estimates
 from sim.answers.question import How
-from sim.answers.task import Task
 from sim.checks import MOST_DRAWS
+from sim.contracts.arrays import Counts
+from sim.exact.task import Task
 from sim.exact.values import Floats
 from sim.kernels import multinomial_tally
 
@@ -96,9 +98,13 @@ class _Shares:
         rng = self._how.stream(n, self._asked)
         step = max(1, _A_BATCH // len(self._task.p))
         return sum(
-            int(self._task.near(next(multinomial_tally(self._task.p, [n], rows, rng))).sum())
+            self._near(next(multinomial_tally(self._task.p, [n], rows, rng)))
             for rows in (min(step, trials - begin) for begin in range(0, trials, step))
         )
+
+    def _near(self, counts: Counts) -> int:
+        one = self._task
+        return int(one.within(estimates(one.estimator, counts, one.reference, one.target)).sum())
 
     def share(self, n: int) -> float:
         """Return the share of a few trials that are near enough; 0 of no draws."""

@@ -9,17 +9,13 @@ from typing import Any
 import numpy as np
 
 from sim.answers.question import Balls, How, beside, contents, within
-from sim.answers.scans import affordable, chance, proved_from
+from sim.answers.scans import affordable, chance, counted_from
 from sim.answers.searches import search
-from sim.answers.stretches import Stretches
-from sim.answers.task import Task
-from sim.answers.windows import is_unimodal
 from sim.asked import InputFault, chosen, label
 from sim.checks import MOST_DRAWS, shown
 from sim.contracts.arrays import Reference
-
-MOST_SIZES = 10_000_000
-"""Up to so many draws of two colours the counted divergence is exact at every size."""
+from sim.exact.always import every_size
+from sim.exact.task import Task
 
 _TRIALS, _FEWEST, _SLOW = 5_000, 200, 400
 _MOST_NUMBERS = 2_000_000
@@ -117,27 +113,16 @@ def _answer(task: Task, how: How) -> dict[str, Any]:
 
 def _proved(task: Task) -> dict[str, Any] | None:
     """Return the exact answer, and proved; None where that is not known or too much work."""
-    last = proved_from(task)
-    if last <= MOST_SIZES and len(task.p) == 2 and _is_counted(task):
-        return _by_stretches(task, int(last))
-    return _by_scan(task, int(last), proved=True) if affordable(task, last) else None
-
-
-def _is_counted(task: Task) -> bool:
-    return task.kind == "plug_in/relative_frequency" and is_unimodal(task.target)
-
-
-def _by_stretches(task: Task, last: int) -> dict[str, Any]:
-    window = task.window()
-    assert window is not None, "a proof begins with it"
-    stretches = Stretches(task, window)
-    return _exactly(stretches.first_holding(last), stretches.last_failing(last), last)
+    known = every_size(task)
+    if known is not None:
+        return _exactly(known.first_holding(), known.last_failing(), known.last)
+    far = counted_from(task)
+    return _by_scan(task, int(far), proved=True) if affordable(task, far) else None
 
 
 def _by_scan(task: Task, last: int, *, proved: bool) -> dict[str, Any]:
-    chances = np.array([chance(task, n) for n in range(1, last + 1)])
-    holds = np.flatnonzero(chances >= task.confidence) + 1
-    fails = np.flatnonzero(chances < task.confidence) + 1
+    reached = task.reached(np.array([chance(task, n) for n in range(1, last + 1)]))
+    holds, fails = np.flatnonzero(reached) + 1, np.flatnonzero(~reached) + 1
     first = int(holds[0]) if len(holds) else last + 1
     found = _exactly(first, int(fails[-1]) if len(fails) else 0, last)
     return {**found, "proved": proved}

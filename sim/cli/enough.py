@@ -55,12 +55,14 @@ def size_text(row: Row) -> str:
 
 
 def ends_text(row: Row) -> str:
-    """Return the ends of its interval; an end that is not told is left open."""
+    """Return the ends of its interval, one number where they meet; one that is not told is open."""
     low, high = row["size_for_error_low"], row["size_for_error_high"]
     if low is None and high is None:
         return ""
     if high is None:
         return f"{low:,} or more"
+    if low == high:
+        return f"{low:,}"
     return f"up to {high:,}" if low is None else f"{low:,} to {high:,}"
 
 

@@ -33,6 +33,11 @@ def command(
 
     The page is RESULTS/report.html: words, pictures and tables in one file, for any browser.
     """
+    if out == "":
+        raise click.UsageError(
+            "--out: expected the name of a folder, got ''; "
+            "without --out pictures go to RESULTS/report"
+        )
     if form == "html":
         if out is not None or only:
             raise click.UsageError("--out and --only are for pictures: --format svg or png")

@@ -25,6 +25,14 @@ class Estimates(Protocol):
         """Return the estimates, shape (trials,); nats."""
 
 
+class Listable(Estimates, Protocol):
+    """What is asked of an estimator whose estimates are listed."""
+
+    @property
+    def slow(self) -> bool:
+        """Whether an estimate takes a millisecond rather than a microsecond."""
+
+
 @dataclass(frozen=True, eq=False)
 class Sample:
     """What an interval is made from: counts, what is known of Q, and what is estimated."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from sim.contracts.arrays import Counts, Reference
-from sim.contracts.interval import Estimates, Interval, Sample, covers
+from sim.contracts.interval import Interval, Listable, Sample, covers
 from sim.divergences import Divergence
 from sim.exact.values import Distribution, Floats, Ints
 from sim.laws.counts import CountLaw
@@ -23,14 +22,6 @@ MOST_BOUNDED = 2**17
 """Outcomes that are given bounds: an interval is more work than an estimate."""
 
 _TOGETHER = 2**16
-
-
-class Listable(Estimates, Protocol):
-    """What is asked of an estimator whose estimates are listed."""
-
-    @property
-    def slow(self) -> bool:
-        """Whether an estimate takes a millisecond rather than a microsecond."""
 
 
 @dataclass(frozen=True, eq=False)

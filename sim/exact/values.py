@@ -86,7 +86,17 @@ class Distribution:
 
 def is_within(errors: Floats, truth: float, most: float) -> NDArray[np.bool_]:
     """Return which errors of a finite truth are at most so large, those rounded up to it too."""
-    return np.abs(errors) <= most * (1 + ULP) + 4 * ULP * max(1.0, abs(truth))
+    return np.abs(errors) <= rounded_up(truth, most)
+
+
+def rounded_up(truth: float, most: float) -> float:
+    """Return the largest error of a finite truth that rounding may have made of `most`."""
+    return most * (1 + ULP) + 4 * ULP * max(1.0, abs(truth))
+
+
+def reaches(chances: Floats, confidence: float) -> NDArray[np.bool_]:
+    """Return which chances reach a confidence, those that are rounded down too; NaN does not."""
+    return np.asarray(chances >= confidence - 1e-12)
 
 
 def moments(values: Floats, weights: Floats) -> Exact:

@@ -59,16 +59,17 @@ class AddConstant(ElementwiseLearner):
 
     def share(self, counts: Counts, size: Sizes | int, colours: int) -> Mix:
         """Return (c + a)/(n + K a)."""
-        amount = self._each(size, colours)
+        amount = self.added(size, colours)
         return np.asarray((counts + amount) / (size + colours * amount))
 
     def drift(self, p: Mix) -> Mix | None:
         """Return a(1 − K p); None for an amount that grows with n."""
         if self.amount == "minimax":
             return None
-        return np.asarray(self._each(1, len(p)) * (1 - len(p) * p))
+        return np.asarray(self.added(1, len(p)) * (1 - len(p) * p))
 
-    def _each(self, size: Sizes | int, colours: int) -> Any:
+    def added(self, size: Sizes | int, colours: int) -> Any:
+        """Return what is added to each count of `size` draws."""
         if isinstance(self.amount, str):
             return _NAMED[self.amount](size, colours)
         return float(self.amount)

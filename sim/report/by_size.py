@@ -9,7 +9,7 @@ import pandas as pd
 from sim.report.extra import alt
 from sim.report.groups import PANEL, chosen, named, unit
 from sim.report.material import Material, Picture
-from sim.report.panels import POINTS, Axis, draws_of, height_of, panels, said, tips
+from sim.report.panels import POINTS, Axis, draws_of, panels, said, tips
 from sim.report.points import bias, spread
 from sim.report.scales import INK, labels, series, symbols, telling
 from sim.report.words import ends, left_out
@@ -69,7 +69,7 @@ def bias_by_size(material: Material) -> Picture | None:
 
 def _bias_layers(material: Material, rows: pd.DataFrame, y: Axis) -> list[Any]:
     line, point = looks(material, rows)
-    x, height = draws_of(rows, free_axes(rows)).x("size"), height_of(rows[PANEL].nunique())
+    x = draws_of(rows, free_axes(rows)).x("size")
     filled = alt.condition(alt.datum.way == "too large", alt.value(1.0), alt.value(0.0))
     fill = alt.Fill("estimator:N", title="estimator", scale=line["color"]["scale"])
     about = tips(
@@ -81,7 +81,7 @@ def _bias_layers(material: Material, rows: pd.DataFrame, y: Axis) -> list[Any]:
         base.mark_area(clip=True, color=INK, opacity=0.12, aria=False).encode(
             y=least, y2=alt.datum(y.domain[0] if y.domain else 0)
         ),
-        said("grey: noise", y=alt.value(height - 6)),
+        said("grey: noise"),
         dotted(base).encode(y=y.y("theory"), **undashed(line)),
         base.mark_line(clip=True, strokeWidth=1, aria=False).encode(y=y.y("exact"), **line),
         bars(base).encode(y=y.y("low"), y2="high", **undashed(line)),

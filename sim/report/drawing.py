@@ -1,43 +1,18 @@
-"""A chart goes in; its specification as JSON and a still picture of it come out, for any theme."""
+"""A chart goes in; as JSON and as still pictures it comes out, for a wide screen and a phone."""
 
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sim.report.extra import alt, vlc
+from sim.report.extra import vlc
+from sim.report.layouts import NARROW, WIDE, laid
 from sim.report.material import Picture
-
-_INK = "currentColor"
-_FONT = "system-ui, sans-serif"
-_THEME: dict[str, Any] = {
-    "background": "transparent",
-    "font": _FONT,
-    "view": {"stroke": _INK, "strokeOpacity": 0.25},
-    "axis": {
-        "labelColor": _INK,
-        "titleColor": _INK,
-        "domainColor": _INK,
-        "tickColor": _INK,
-        "gridColor": _INK,
-        "gridOpacity": 0.14,
-    },
-    "legend": {"labelColor": _INK, "titleColor": _INK},
-    "header": {"labelColor": _INK, "titleColor": _INK},
-    "title": {"color": _INK, "subtitleColor": _INK},
-}
-"""Text and lines take the colour of the page's text, light or dark."""
-
-_VERSION = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-_ID = re.compile(r'(\bid="|url\(#|href="#)((?:clip|gradient)[\w-]*)')
-_TAG = re.compile(r"<[a-z][^<>]*>")
-_SPOKEN = re.compile(r' (?:role|aria-[a-z]+|pointer-events|font-family)="[^"]*"')
-"""What a still picture says to a reader of the screen, and its font: the page has both, once."""
+from sim.report.static import still
 
 
 @dataclass(frozen=True)
@@ -46,31 +21,22 @@ class Drawn:
 
     picture: Picture
     specification: str
-    """JSON, packed: it is several times as long."""
-    svg: str
+    """JSON, packed: the data once, and what is drawn of them for each layout by its name."""
+    stills: Mapping[str, str]
+    """As SVG, for each layout."""
 
 
 def drawn(picture: Picture) -> Drawn:
     """Return a picture drawn."""
     plain = picture.chart.to_dict()
-    plain["config"] = _merged(plain.get("config", {}), _THEME)
-    plain["datasets"] = _named(plain)
-    svg = vlc.vegalite_to_svg(plain, vl_version=_VERSION)
-    return Drawn(picture, packed(script_json(plain)), _own_ids(picture.name, svg))
-
-
-def _own_ids(name: str, svg: str) -> str:
-    """Return a still picture whose names are its own on the page, and the same each time.
-
-    As it comes they count on through the whole process.
-    """
-    numbers: dict[str, int] = {}
-
-    def own(found: re.Match[str]) -> str:
-        number = numbers.setdefault(found[2], len(numbers) + 1)
-        return f"{found[1]}{name}-{number}"
-
-    return _ID.sub(own, _TAG.sub(lambda tag: _SPOKEN.sub("", tag[0]), svg))
+    datasets = _named(plain)
+    layouts = {layout.name: laid(plain, layout) | {"datasets": {}} for layout in (WIDE, NARROW)}
+    stills = {
+        name: still(chart | {"datasets": datasets}, f"{picture.name}-{name}")
+        for name, chart in layouts.items()
+    }
+    told = {"datasets": datasets, "layouts": layouts}
+    return Drawn(picture, packed(script_json(told)), stills)
 
 
 def _named(plain: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -94,16 +60,6 @@ def script_json(value: Any) -> str:
 def packed(text: str) -> str:
     """Return a text deflated, in base 64: the page unpacks it when it is looked at."""
     return b64encode(zlib.compress(text.encode(), 9)).decode()
-
-
-def _merged(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
-    both = dict(theirs)
-    for key, value in ours.items():
-        inner = both.get(key)
-        both[key] = (
-            _merged(inner, value) if isinstance(inner, dict) and isinstance(value, dict) else value
-        )
-    return both
 
 
 def bundle() -> str:

@@ -9,8 +9,9 @@ import pandas as pd
 
 from sim.report.extra import alt
 from sim.report.groups import PANEL, chosen, named
+from sim.report.layouts import COLUMN
 from sim.report.material import Material, Picture
-from sim.report.panels import WIDTH, dressed, rounded, tips
+from sim.report.panels import dressed, rounded, tips
 from sim.report.points import leaders
 from sim.report.scales import INK
 from sim.report.words import left_out
@@ -34,8 +35,9 @@ def leaderboard(material: Material) -> Picture | None:
     most = max(1, min(_MOST_PANELS, _MOST_ROWS // rows["estimator"].nunique()))
     panels = chosen(rows, most)
     rows = pd.concat([_some_sizes(rows[rows[PANEL] == panel]) for panel in panels])
-    chart = alt.vconcat(
+    chart = alt.concat(
         *(_map(rows[rows[PANEL] == panel], panel, place) for place, panel in enumerate(panels)),
+        columns=COLUMN.maps,
         spacing=12,
         description="The error of each estimator beside the smallest, by the number of draws",
     )
@@ -72,9 +74,9 @@ def _map(rows: pd.DataFrame, panel: str, place: int) -> Any:
     words = base.mark_text(fontSize=8, aria=False).encode(
         text="words:N", color=alt.condition(dark, alt.value("white"), alt.value(INK))
     )
-    title = alt.Title(panel, fontSize=11, fontWeight="normal", limit=WIDTH, color=INK)
+    title = alt.Title(panel, fontSize=11, fontWeight="normal", limit=COLUMN.width, color=INK)
     layered = alt.layer(cells, words).properties(title=title, name=f"map{place}")
-    return layered.properties(width=WIDTH - _NAMES + 30, height=_ROW * len(order))
+    return layered.properties(width=COLUMN.cells, height=_ROW * len(order))
 
 
 def _told(rows: pd.DataFrame) -> str:

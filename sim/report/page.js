@@ -24,6 +24,24 @@ function sort(header) {
   body.append(...rows);
 }
 
+const named = ["estimator", "first", "second", "best", "rivals"];
+
+function filter() {
+  const chosen = [...document.querySelectorAll("#filter input:checked")].map(box => box.value);
+  const isOf = text => chosen.some(label => `, ${text}, `.includes(`, ${label}, `));  // rivals are many
+  let all = 0, shown = 0;
+  for (const table of document.querySelectorAll(".grid table")) {
+    const columns = [...table.tHead.rows[0].cells].filter(cell => named.includes(cell.dataset.name));
+    for (const row of table.tBodies[0].rows) {
+      row.hidden = chosen.length > 0 && !columns.some(head => isOf(full(row.cells[head.cellIndex])));
+      all += 1;
+      shown += !row.hidden;
+    }
+  }
+  const told = chosen.length ? `${shown} of ${all} rows are shown.` : "";
+  document.querySelector("#filter [role=status]").textContent = told;
+}
+
 function quoted(text) {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
@@ -33,7 +51,7 @@ function csv(table) {
     error in cell.dataset ? [value(cell), cell.dataset[error]] : [value(cell)]
   ).map(quoted).join(",");
   const lines = [line(table.tHead.rows[0].cells, cell => cell.dataset.name, "error")];
-  for (const row of table.tBodies[0].rows) lines.push(line(row.cells, full, "e"));
+  for (const row of table.tBodies[0].rows) if (!row.hidden) lines.push(line(row.cells, full, "e"));
   return lines.join("\r\n") + "\r\n";
 }
 
@@ -59,8 +77,12 @@ async function unpacked(text) {
   return JSON.parse(await new Response(plain).text());
 }
 
+const phone = window.matchMedia("screen and (width < 48rem)");
+
 async function draw(box) {
-  const specification = await unpacked(document.getElementById(`spec-${box.dataset.name}`).textContent);
+  const layout = box.dataset.layout = phone.matches ? "narrow" : "wide";
+  const told = await unpacked(document.getElementById(`spec-${box.dataset.name}`).textContent);
+  const specification = {...told.layouts[layout], datasets: told.datasets};
   const live = document.createElement("div");
   live.className = "live coming";
   box.append(live);
@@ -78,18 +100,24 @@ async function draw(box) {
     empty.setAttribute("aria-hidden", "true");
     empty.removeAttribute("role");
   }
+  if (box.dataset.layout !== layout) return live.remove();  // the phone was turned meanwhile
+  for (const old of box.querySelectorAll(".still, .live:not(.coming)")) old.remove();
   live.classList.remove("coming");
-  box.querySelector(".still").remove();
   box.classList.add("drawn");
 }
 
 document.addEventListener("click", event => {
   const button = event.target.closest("button");
   if (!button) return;
-  if (button.parentElement.matches("th")) sort(button.parentElement);
+  if (button.matches(".untick")) {
+    for (const box of document.querySelectorAll("#filter input")) box.checked = false;
+    filter();
+  } else if (button.parentElement.matches("th")) sort(button.parentElement);
   else if (button.matches(".copy")) copy(button, csv(document.getElementById(button.dataset.table)));
   else if (button.matches(".copy-text")) copy(button, document.getElementById(button.dataset.from).textContent);
 });
+
+document.getElementById("filter")?.addEventListener("change", filter);
 
 const seen = new IntersectionObserver(entries => {
   for (const entry of entries.filter(entry => entry.isIntersecting)) {
@@ -98,3 +126,6 @@ const seen = new IntersectionObserver(entries => {
   }
 }, {rootMargin: "300px"});
 for (const box of document.querySelectorAll(".picture")) seen.observe(box);
+phone.addEventListener("change", () => {
+  for (const box of document.querySelectorAll(".picture[data-layout]")) draw(box);
+});

@@ -12,9 +12,10 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from sim.report.design import parts
-from sim.report.drawing import bundle, drawn
+from sim.report.drawing import Drawn, bundle, drawn
 from sim.report.grids import grids
 from sim.report.material import Material, Picture
+from sim.report.scales import labels
 from sim.report.sentences import facts, missing, opening
 
 _SECTIONS = ("bags", "models", "targets", "estimators", "learners")
@@ -42,9 +43,16 @@ def page(material: Material, pictures: Sequence[Picture]) -> str:
         missing=missing(material),
         facts=facts(material),
         design={section: parts(material.experiment, section) for section in _SECTIONS},
-        pictures=[(one, Markup(one.svg), Markup(one.specification)) for one in shown],  # noqa: S704
+        pictures=[_shown(one) for one in shown],
+        labels=labels(material),
         grids=grids(material),
     )
+
+
+def _shown(one: Drawn) -> tuple[Drawn, dict[str, Markup], Markup]:
+    """Return a picture with what is markup told as such: it is escaped already."""
+    stills = {name: Markup(svg) for name, svg in one.stills.items()}  # noqa: S704 (our own)
+    return one, stills, Markup(one.specification)  # noqa: S704 (base 64)
 
 
 @cache

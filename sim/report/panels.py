@@ -12,18 +12,13 @@ import pandas as pd
 
 from sim.report.extra import alt
 from sim.report.groups import PANEL
+from sim.report.layouts import COLUMN, GAP
 from sim.report.scales import INK, pick
-
-WIDTH = 280
-"""Of all panels side by side, without their axes: on a phone it is legible as it is."""
 
 MOST_PANELS = 12
 
 POINTS = "points"
 """What the layer is called that has the points of a chart."""
-
-_COLUMNS = {1: 1, 2: 1, 3: 1, 4: 2, 5: 2, 6: 2}
-_HEIGHT = {1: 150, 2: 110, 3: 85}
 
 
 @dataclass(frozen=True)
@@ -105,21 +100,11 @@ def level(value: float) -> Any:
     return mark.encode(y="level:Q")
 
 
-def said(text: str, **place: Any) -> Any:
-    """Return a word in the lower left of each panel."""
+def said(text: str) -> Any:
+    """Return a word in the lower left of each panel, however high it is."""
     once = alt.Chart(alt.InlineData(values=[{"said": text}]))
-    mark = once.mark_text(align="left", fontSize=8, color=INK, opacity=0.8, aria=False)
-    return mark.encode(x=alt.value(3), text="said:N", **place)
-
-
-def columns_of(number: int) -> int:
-    """Return how many panels of so many stand side by side."""
-    return _COLUMNS.get(number, 3)
-
-
-def height_of(number: int) -> int:
-    """Return how high each of so many panels is."""
-    return _HEIGHT[columns_of(number)]
+    mark = once.mark_text(align="left", dy=-6, fontSize=8, color=INK, opacity=0.8, aria=False)
+    return mark.encode(x=alt.value(3), y=alt.value("height"), text="said:N")
 
 
 def panels(
@@ -131,14 +116,13 @@ def panels(
     see.
     """
     order = list(dict.fromkeys(rows[PANEL]))
-    columns = columns_of(len(order))
-    taken = 32 * (columns - 1) * ("y" in free)
-    width = (WIDTH - taken - 8 * (columns - 1)) // columns
-    layered = alt.layer(*_clickable(layers)).properties(width=width, height=height_of(len(order)))
+    columns = COLUMN.columns_of(len(order))
+    width, height = COLUMN.panel(columns, "y" in free), COLUMN.heights[columns]
+    layered = alt.layer(*_clickable(layers)).properties(width=width, height=height)
     size = 11 if columns == 1 else 9
     header = alt.Header(title=None, labelLimit=width + 20, labelFontSize=size, labelPadding=3)
     facet = alt.Facet(f"{PANEL}:N", sort=order, header=header)
-    chart = layered.facet(facet=facet, columns=columns, data=rounded(rows), spacing=8)
+    chart = layered.facet(facet=facet, columns=columns, data=rounded(rows), spacing=GAP)
     apart: Any = dict.fromkeys(free, "independent")
     chart = chart.resolve_scale(**apart)
     return dressed(chart.properties(description=about))
@@ -175,11 +159,13 @@ def dressed(chart: Any) -> alt.TopLevelMixin:
     lines = {"gridColor": INK, "domainColor": INK, "tickColor": INK}
     thin = {"gridOpacity": 0.12, "domainOpacity": 0.5, "tickOpacity": 0.5, "tickSize": 3}
     sizes = {"labelFontSize": 9, "titleFontSize": 10, "titleFontWeight": "normal"}
+    legend = {"orient": "bottom", "columns": COLUMN.legend, "labelLimit": 84}
+    legend |= {"columnPadding": 6, "titlePadding": 4}
     config: dict[str, Any] = {
         "background": "transparent",
         "font": "DejaVu Sans, Verdana, sans-serif",
         "axis": {**text, **lines, **thin, **sizes, "titlePadding": 4},
-        "legend": {**text, **sizes, "symbolSize": 50, "symbolStrokeWidth": 2},
+        "legend": {**text, **sizes, **legend, "symbolSize": 50, "symbolStrokeWidth": 2},
         "header": text,
         # where a panel has none of something, its axis still follows from all of its rows
         "mark": {"invalid": "break-paths-show-domains"},

@@ -63,14 +63,17 @@ def look(known: Sequence[str], label: str) -> tuple[str, str, tuple[int, ...]]:
 
 
 def series(known: Sequence[str], shown: Sequence[str]) -> dict[str, Any]:
-    """Return the encoding of an estimator as a line; a click on its legend isolates it."""
+    """Return the encoding of an estimator as a line; a click on its legend isolates it.
+
+    The legend shows colour and shape: the outline of a small mark has no room for dashes.
+    """
     looks = [look(known, label) for label in shown]
     colours = alt.Scale(domain=list(shown), range=[each[0] for each in looks])
-    dashes = alt.Scale(domain=list(shown), range=[list(each[2]) for each in looks])
-    legend = alt.Legend(orient="bottom", columns=3, labelLimit=84, columnPadding=6, titlePadding=4)
+    # of one domain with the colours, it would be one legend with them: both shown, or none
+    dashes = alt.Scale(domain=["", *shown], range=[[1, 0], *(list(each[2]) for each in looks)])
     return {
-        "color": alt.Color("estimator:N", title="estimator", scale=colours, legend=legend),
-        "strokeDash": alt.StrokeDash("estimator:N", title="estimator", scale=dashes),
+        "color": alt.Color("estimator:N", title="estimator", scale=colours),
+        "strokeDash": alt.StrokeDash("estimator:N", scale=dashes, legend=None),
         "opacity": alt.condition(pick(), alt.value(1.0), alt.value(0.08)),
     }
 

@@ -96,12 +96,11 @@ def intervals(material: Material) -> Picture | None:
     x = Axis(f"interval ({unit(rows, material.unit)})", "linear", zero=False)
     y = Axis("rank: near to far", "linear", (0.0, 1.0), "%")
     shades = alt.Scale(domain=["yes", "no"], range=["#8C8C8C", "#D55E00"])
-    legend = alt.Legend(orient="bottom", titlePadding=4)
     base = alt.Chart()
     layers = [
         base.mark_rule(strokeWidth=1, clip=True).encode(
             x=x.x("lower"), x2="upper", y=y.y("share"),
-            color=alt.Color("holds:N", title="holds the truth", scale=shades, legend=legend),
+            color=alt.Color("holds:N", title="holds the truth", scale=shades),
             tooltip=tips(estimator="estimator", lower="from", upper="to", truth="truth"),
         ),
         base.mark_rule(color=INK, strokeWidth=1, aria=False).encode(

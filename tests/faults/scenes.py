@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runs import KLSIM, environment, files, session, tables, text, waited_for
+from runs import KLSIM, environment, files, klsim, session, tables, text, waited_for
 
 from sim.store.directory import Directory
 
@@ -124,8 +124,7 @@ class Quiet:
             if key not in self._known:
                 out = self._home / str(len(self._known))
                 config = written(out, plain)
-                command = [KLSIM, "run", config, "--out", out, "--engine", "serial"]
-                subprocess.run(command, check=True, capture_output=True)
+                klsim("run", config, "--out", out, "--engine", "serial").check_returncode()
                 self._known[key] = tables(out / str(plain["name"]))
             return self._known[key]
 

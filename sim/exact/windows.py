@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from math import ceil, log
 
 import numpy as np
-from scipy.special import betainc, betaincc, rel_entr
+from scipy.special import betainc, rel_entr
 
 from sim.divergences import Divergence
-from sim.exact.values import Floats, Ints
+from sim.laws.pmf import Floats, Ints
 
 UNIMODAL = frozenset(
     {"kl", "reverse_kl", "jeffreys", "js", "js_distance", "chi_square", "hellinger_squared"}
     | {"total_variation"}
 )
 """Targets, and every renyi(a), that fall up to p̂ = q and rise beyond, for two colours."""
+
+
+_PIECES, _ROUNDS = 64, 9
+"""64⁹ is beyond the digits of a float."""
 
 
 def is_unimodal(target: Divergence) -> bool:
@@ -30,35 +34,42 @@ def is_unimodal(target: Divergence) -> bool:
 
 @dataclass(frozen=True)
 class Window:
-    """The shares of the first colour, low … high around p, that are near enough.
+    """The shares of the first colour, low … high, that are near enough.
 
-    `other` is the stretch on the other side of q, None where there is none.
+    `other` is the stretch on the other side of q, None where there is none. `falls` are the
+    shares below q at the upper and the lower level, `rises` those above q at the lower and upper.
     """
 
     p: float
     low: float
     high: float
     other: tuple[float, float] | None = None
+    falls: tuple[float, float] = (0.0, 0.0)
+    rises: tuple[float, float] = (1.0, 1.0)
 
     @classmethod
-    def of(cls, p: float, q: float, target: Divergence, error: float) -> Window | None:
-        """Return the window of an error, p and q of the first colour; None where it is empty."""
+    def of(
+        cls, p: float, q: float, target: Divergence, levels: tuple[float, float]
+    ) -> Window | None:
+        """Return where a divergence from q lies between two levels; None where nowhere.
 
-        def height(x: float) -> float:
-            with np.errstate(all="ignore"):
-                return float(target(np.array([x, 1 - x]), np.array([q, 1 - q])))
-
-        truth = height(p)
-        if error <= 0:
+        p and q are of the first colour.
+        """
+        bottom, top = levels
+        if not bottom < top:
             return None
-        top, bottom = truth + error, truth - error
-        below = (_edge(height, q, 0.0, top), _edge(height, q, 0.0, bottom))
-        above = (_edge(height, q, 1.0, top), _edge(height, q, 1.0, bottom))
+
+        def height(x: Floats) -> Floats:
+            with np.errstate(all="ignore"):
+                return np.asarray(target(np.stack([x, 1 - x], axis=-1), np.array([q, 1 - q])))
+
+        ends = np.array([0.0, 1.0, 0.0, 1.0])
+        found = _edges(height, q, ends, np.array([top, top, bottom, bottom])).tolist()
+        falls, rises = (found[0], found[2]), (found[3], found[1])
         if bottom <= 0:
-            return cls(p, below[0], above[0])
-        if p <= q:
-            return cls(p, *below, other=(above[1], above[0]))
-        return cls(p, above[1], above[0], other=below)
+            return cls(p, falls[0], rises[1], None, falls, rises)
+        near, far = (falls, rises) if p <= q else (rises, falls)
+        return cls(p, *near, far, falls, rises)
 
     def narrowed(self, shift: float) -> Window | None:
         """Return the window of shares that stay in this one when shifted; None if p does not."""
@@ -83,28 +94,31 @@ class Window:
         return float(rel_entr(x, self.p) + rel_entr(1 - x, 1 - self.p))
 
 
-def _edge(height: Callable[[float], float], start: float, end: float, level: float) -> float:
-    """Return the share nearest to `end`, from `start` on, where the height is at most `level`."""
-    if level <= 0:
-        return start
-    if height(end) <= level:
-        return end
-    inside, outside = start, end
-    while True:
-        middle = (inside + outside) / 2
-        if middle in (inside, outside):
-            return inside
-        if height(middle) <= level:
-            inside = middle
-        else:
-            outside = middle
+def _edges(
+    height: Callable[[Floats], Floats], start: float, ends: Floats, levels: Floats
+) -> Floats:
+    """Return the shares nearest to `ends`, from `start` on, where the height is at most a level.
+
+    Each round cuts what is left into many pieces, until floating point has no more.
+    """
+    inside, outside = np.full(len(ends), start), ends.copy()
+    parts = np.linspace(0.0, 1.0, _PIECES + 1)
+    low = levels[:, np.newaxis]
+    for _ in range(_ROUNDS):
+        shares = inside[:, np.newaxis] + parts * (outside - inside)[:, np.newaxis]
+        shares[:, -1] = outside
+        kept = np.logical_and.accumulate(height(shares) <= low, axis=1).sum(axis=1)
+        rows = np.arange(len(ends))
+        inside = shares[rows, np.maximum(kept - 1, 0)]
+        outside = shares[rows, np.minimum(kept, _PIECES)]
+    return np.where(levels <= 0, start, inside)
 
 
 def below(n: Ints, y: Floats, p: float) -> Floats:
     """Return P(X < y), X binomial(n, p)."""
     k = np.ceil(y) - 1
     safe = np.clip(k, 0, n - 1)
-    inner = betaincc(safe + 1, n - safe, p)
+    inner = betainc(n - safe, safe + 1, 1 - p)  # its complement takes five times as long
     return np.where(k < 0, 0.0, np.where(k >= n, 1.0, inner))
 
 
