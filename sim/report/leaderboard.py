@@ -43,7 +43,7 @@ def leaderboard(material: Material) -> Picture | None:
     )
     caption = (
         "How many times the error (rmse) of each estimator is the smallest one at that number of "
-        "draws; the darker, the better. “best”: surely the smallest; ≈: these trials cannot tell "
+        "draws; the bluer, the better. “best”: surely the smallest; ≈: these trials cannot tell "
         "it from the best; ∞: some estimates are infinite; –: some have no number."
     ) + left_out(number, len(panels), "panels")
     return Picture("leaderboard", "Which one is best", caption, _told(rows), dressed(chart))
