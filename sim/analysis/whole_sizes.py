@@ -26,7 +26,7 @@ from sim.experiment import Cell, Experiment
 from sim.laws.counts import CountLaw, Multinomial
 from sim.laws.tables import Tabulated
 
-MOST_LISTED = 500_000
+MOST_LISTED = 2_000_000
 """Outcomes of all sizes of a line together, and entries of tables: a second at most."""
 
 _A_SIZE = 100

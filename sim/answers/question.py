@@ -30,9 +30,10 @@ NO_DIVERGENCE = ("entropy", "cross_entropy")
 class How:
     """How an answer is worked out: what is estimated by what, and how it is drawn.
 
-    Where `trials` are given they are drawn, even where the answer could be exact; None takes
-    as many as answer within a second or two. `parameters` are the estimator's, as an
-    experiment file has them. `level` is that of intervals.
+    Where `trials` are given a floor is drawn by them, even where it could be exact, and a size
+    is searched by so many at each size tried; None takes as many as answer within a second or
+    two. `parameters` are the estimator's, as an experiment file has them. `level` is that of
+    intervals.
     """
 
     estimator: str = "plug_in"

@@ -27,14 +27,15 @@ def chance(task: Task, n: int) -> float:
     return float(min(1.0, weights[task.within(values)].sum()))
 
 
-def affordable(task: Task, last: float) -> bool:
-    """Return whether all outcomes of all sizes up to a last one can be listed."""
+def affordable(task: Task, sizes: tuple[int, float]) -> bool:
+    """Return whether all outcomes of all sizes, from the first to the last, can be listed."""
+    first, last = sizes
     if last > 1e7:
         return False
     most = _MOST_SLOW if task.estimator.slow else MOST_SCANNED
-    few = np.unique(np.linspace(1, last, 20).astype(np.int64)).tolist()
+    few = np.unique(np.linspace(first, last, 20).astype(np.int64)).tolist()
     each = [min(number_of(task.law(n)), most + 1) for n in few]
-    return bool(np.mean(each) * last <= most)
+    return bool(np.mean(each) * (last - first + 1) <= most)
 
 
 def counted_from(task: Task) -> float:

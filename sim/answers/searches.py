@@ -2,13 +2,14 @@
 
 The share is taken by fresh trials at a few sizes around a first guess, a logistic curve of
 second degree in ln n is fitted to it, and its crossing with the confidence is the answer. Its
-error comes of the fit, and of what lies off the curve: the share is a sawtooth in n.
+error comes of the fit, of what lies off the curve, and of the teeth of the true share, which no
+trials smooth out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, exp, log, sqrt
+from math import ceil, exp, hypot, log, sqrt
 
 import numpy as np
 from scipy.special import expit, logit, ndtri
@@ -26,15 +27,19 @@ _SIZES = 11
 _REACH = 0.3
 _FLAT, _FAR = 0.1, 2.0
 _A_BATCH = 2**20
+_TOOTH = 0.45
+_SURE = 4.5
+"""Errors around a size that is found, within which the true one is looked for."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A size, and the bracket that holds the true one at the level of intervals."""
+    """A size, the bracket that holds the true one at the level of intervals, and a sure one."""
 
     size: int
     low: int
     high: int
+    surely: tuple[int, int]
 
 
 def search(task: Task, how: How, trials: int, start: int = 64) -> Found | None:
@@ -46,7 +51,7 @@ def search(task: Task, how: How, trials: int, start: int = 64) -> Found | None:
         return None
     fails, holds = bracket
     if holds == 1:
-        return Found(1, 1, 1)
+        return Found(1, 1, 1, (1, 1))
     span = log(holds / max(1, fails))
     between = sqrt(holds * max(1, fails))
     rough = _spread(between, 0.65 * span, 5)
@@ -58,12 +63,23 @@ def search(task: Task, how: How, trials: int, start: int = 64) -> Found | None:
         found.append(shares.hits(n, trials))
         how.watch(number * trials, len(sizes) * trials)
     where, error = _crossing(sizes, found, trials, task.confidence)
+    error = hypot(error, _teeth(task, exp(where)))
     reach = float(ndtri((1 + how.level) / 2)) * error
-    ends = (where - reach, where, where + reach)
-    low, size, high = (
+    ends = (where - reach, where, where + reach, where - _SURE * error, where + _SURE * error)
+    low, size, high, *surely = (
         ceil(exp(min(max(x, 0.0), log(MOST_DRAWS)))) for x in ends
     )  # the first whole size
-    return Found(size, low, high)
+    return Found(size, low, high, (surely[0], surely[1]))
+
+
+def _teeth(task: Task, n: float) -> float:
+    """Return how far, in ln n, the true share's teeth move the crossing: about 0.45/n^(K/4).
+
+    Near the edge of what is near enough, in K − 1 dimensions and √n lattice steps wide, lie
+    about n^((K − 2)/4) points more or less than its length has (the root mean square of the
+    remainder of a lattice count), each with a chance of about n^((1 − K)/2).
+    """
+    return float(_TOOTH * n ** (-np.count_nonzero(task.p) / 4))
 
 
 def _bracket(shares: _Shares, start: int, confidence: float) -> tuple[int, int] | None:

@@ -21,7 +21,7 @@ _TRIALS, _FEWEST, _SLOW = 5_000, 200, 400
 _MOST_NUMBERS = 2_000_000
 _TOO_MANY = 100_000_000
 _BEYOND = 50
-"""Where nothing is proved, two colours are scanned to twice the size found, and so many more."""
+"""Where nothing is proved, sizes are scanned to twice the one found, and so many more."""
 
 _ENOUGH = 10
 """Trials that are not near enough, expected at the size that is found: fewer tell nothing."""
@@ -32,10 +32,10 @@ class Needed:
     """The least `size` from which on P(|estimate − truth| ≤ error) ≥ confidence always holds.
 
     None where there is none, and `reason` says why. `exact` says whether it is worked out of
-    every outcome: then `first` is the first size that reaches the confidence and
-    `last_failing` the last that does not, all sizes up to `scanned_to` are held to it, and
-    `proved` says whether what lies beyond is known too. By `trials`, `low` and `high` hold the
-    true size at the level of intervals. Numbers are in `unit`.
+    every outcome: all sizes from `scanned_from` to `scanned_to` are held to it, `last_failing` is
+    the last that does not reach the confidence, `first` the first that does (None where the
+    scan begins later), and `proved` says whether what lies beyond is known too. By `trials`,
+    `low` and `high` hold the true size at the level of intervals. Numbers are in `unit`.
     """
 
     colours: int
@@ -49,6 +49,7 @@ class Needed:
     exact: bool
     first: int | None = None
     last_failing: int | None = None
+    scanned_from: int | None = None
     scanned_to: int | None = None
     proved: bool = False
     low: int | None = None
@@ -65,8 +66,9 @@ def size_for_error(
 
     That is the least size from which on it is so near in a share `confidence` of all trials. Q
     is `model`, known, or the bag itself. `how` may hold `estimator`, `target`, `unit`,
-    `trials`, `seed`, `level`, and the estimator's own parameters. Exact for two colours, by
-    trials elsewhere. Raises ValueError, which says what was expected.
+    `trials`, `seed`, `level`, and the estimator's own parameters. Exact where outcomes can be
+    listed, by `trials` at each of a few sizes elsewhere. Raises ValueError, which says what was
+    expected.
 
     >>> size_for_error([10, 15], 0.01, 0.95, model=[1, 1])
     """
@@ -97,57 +99,59 @@ def _task(balls: Balls, error: float, confidence: float, model: Balls | None, ho
 
 
 def _answer(task: Task, how: How) -> dict[str, Any]:
+    trials = _trials(task, how)
     if not isfinite(task.truth):
         why = "the true divergence is infinite: P and Q do not have the same colours"
         return {"size": None, "exact": True, "proved": True, "reason": why}
-    proved = _proved(task) if how.trials is None else None
-    if proved is not None:
-        return proved
-    found = _by_trials(task, how)
-    if how.trials is None and len(task.p) <= 2 and found["size"] is not None:
-        last = 2 * found["high"] + _BEYOND
-        if affordable(task, last):
-            return _by_scan(task, last, proved=False)
-    return found
+    return _proved(task) or _searched(task, how, trials)
 
 
 def _proved(task: Task) -> dict[str, Any] | None:
     """Return the exact answer, and proved; None where that is not known or too much work."""
     known = every_size(task)
     if known is not None:
-        return _exactly(known.first_holding(), known.last_failing(), known.last)
+        ends = known.first_holding(), known.last_failing()
+        return {**_exactly(*ends, (1, known.last)), "proved": True}
     far = counted_from(task)
-    return _by_scan(task, int(far), proved=True) if affordable(task, far) else None
+    found = _by_scan(task, (1, int(far))) if affordable(task, (1, far)) else None
+    return None if found is None else {**found, "proved": True}
 
 
-def _by_scan(task: Task, last: int, *, proved: bool) -> dict[str, Any]:
-    reached = task.reached(np.array([chance(task, n) for n in range(1, last + 1)]))
-    holds, fails = np.flatnonzero(reached) + 1, np.flatnonzero(~reached) + 1
-    first = int(holds[0]) if len(holds) else last + 1
-    found = _exactly(first, int(fails[-1]) if len(fails) else 0, last)
-    return {**found, "proved": proved}
-
-
-def _exactly(first: int, last_failing: int, last: int) -> dict[str, Any]:
-    return {
-        "size": last_failing + 1,
-        "exact": True,
-        "first": first,
-        "last_failing": last_failing or None,
-        "scanned_to": last,
-        "proved": True,
-    }
-
-
-def _by_trials(task: Task, how: How) -> dict[str, Any]:
-    trials = _trials(task, how)
+def _searched(task: Task, how: How, trials: int) -> dict[str, Any]:
+    """Return what trials find; the exact size near it where outcomes can be listed."""
     found = search(task, how, trials)
     by = {"exact": False, "trials": trials, "seed": how.seed}
     if found is None:
         tried = f"at the sizes tried, up to about {MOST_DRAWS // 8:,} draws"
         why = f"the confidence is not reached {tried}"
         return {"size": None, **by, "reason": why}
+    for sizes in ((1, 2 * found.surely[1] + _BEYOND), found.surely):
+        exact = _by_scan(task, sizes) if affordable(task, sizes) else None
+        if exact is not None:
+            return exact
     return {"size": found.size, "low": found.low, "high": found.high, **by}
+
+
+def _by_scan(task: Task, sizes: tuple[int, int]) -> dict[str, Any] | None:
+    """Return the exact answer among sizes; None where the confidence is not passed there."""
+    begin, end = sizes
+    reached = task.reached(np.array([chance(task, n) for n in range(begin, end + 1)]))
+    holds, fails = np.flatnonzero(reached) + begin, np.flatnonzero(~reached) + begin
+    if not reached[-1] or (begin > 1 and reached.all()):
+        return None
+    return _exactly(int(holds[0]), int(fails[-1]) if len(fails) else 0, sizes)
+
+
+def _exactly(first: int, last_failing: int, sizes: tuple[int, int]) -> dict[str, Any]:
+    begin, end = sizes
+    return {
+        "size": last_failing + 1,
+        "exact": True,
+        "first": first if begin == 1 else None,
+        "last_failing": last_failing or None,
+        "scanned_from": begin,
+        "scanned_to": end,
+    }
 
 
 def _trials(task: Task, how: How) -> int:

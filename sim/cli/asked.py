@@ -96,9 +96,6 @@ def how(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--seed", type=int, default=0, show_default=True, help="Of the trials."),
         click.option(
-            "--trials", type=int, help="Draw so many trials, even where it could be exact."
-        ),
-        click.option(
             "--unit", type=click.Choice(["nats", "bits"]), default="nats", show_default=True
         ),
         click.option("--target", default="kl", show_default=True, help="kl, js, renyi(2), …"),

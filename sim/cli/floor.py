@@ -31,6 +31,7 @@ _LEAST = 1e-15
 @click.option("--two-sample", type=int, metavar="M", help="Q is only known by M draws, too.")
 @click.option("--without-replacement", is_flag=True, help="Balls stay out of the bag.")
 @asked.how
+@click.option("--trials", type=int, help="Draw so many trials, even where it could be exact.")
 @options.as_json
 def command(
     balls: asked.Typed | None,

@@ -24,6 +24,7 @@ from sim.numbers import plain
     "--model", type=asked.Balls(), metavar="BALLS", help="Q, known; the bag itself by default."
 )
 @asked.how
+@click.option("--trials", type=int, help="At each size that is tried where it cannot be exact.")
 @options.as_json
 def command(
     balls: asked.Typed | None,
@@ -36,8 +37,8 @@ def command(
 ) -> None:
     """Say how many draws are enough: from which size on an estimate is always near the truth.
 
-    That is |estimate − truth| ≤ error in a share `confidence` of all cases. Exact for two
-    colours, by trials elsewhere. For example:
+    That is |estimate − truth| ≤ error in a share `confidence` of all cases. Exact where the
+    outcomes can be listed, by trials elsewhere. For example:
 
     klsim size --balls 10,15 --error 0.01 --confidence 0.95
     """
@@ -69,14 +70,13 @@ def _lines(found: Needed) -> Iterator[str]:
             f"By {found.trials:,} trials at each of a few sizes, seed {found.seed}: the size lies "
             f"in {found.low:,} … {found.high:,} in 95 of 100 cases."
         )
-        if found.colours <= 2:
-            yield "With two colours the chance goes up and down with n: it is smoothed."
         return
     yield f"From {asked.many(found.size, 'draw')} on, {near}."
     if found.first is not None and found.last_failing is not None:
         yield from _sawtooth(found.first, found.last_failing)
+    begin = f"from {found.scanned_from:,}" if (found.scanned_from or 1) > 1 else "up"
     yield (
-        f"Exact: every size up to {found.scanned_to:,} was worked out; "
+        f"Exact: every size {begin} to {found.scanned_to:,} was worked out; "
         + ("beyond, it is proved." if found.proved else "beyond, nothing is proved.")
     )
 
