@@ -1,4 +1,4 @@
-"""Measure everything and print one Markdown table: python -m benchmarks [--quick]."""
+"""Measure everything, what it takes to start too, and print it: python -m benchmarks [--quick]."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarks import kernel, memory, whole_runs
+from benchmarks import memory, start, whole_runs
 from benchmarks.cases import FULL, QUICK, Plan
 from benchmarks.floor import prices
 from benchmarks.timing import Row, table
@@ -24,8 +24,6 @@ def measured(plan: Plan) -> Iterator[Row]:
         f"a random number {price.random * 1e9:.2f} ns, "
         f"a look-up and an addition {price.look_up * 1e9:.2f} ns\n"
     )
-    for case in plan.cases:
-        yield kernel.row(case, plan.kernel_rounds, price)
     for case in plan.cases:
         yield whole_runs.row(case, plan.run_rounds, price)
     for case in plan.memory:
@@ -47,7 +45,9 @@ def main() -> None:
         rows.append(row)
         passed = time.perf_counter() - begun
         print(f"{passed:4.0f} s  {row.what}, K = {row.colours:,}", file=sys.stderr, flush=True)
-    print(table(rows))
+    print(table(rows), end="\n\n")
+    for line in start.lines(start.QUICK if plan is QUICK else start.ROUNDS):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,11 @@ DECADES = tuple(round(10 ** (step / 4)) for step in range(4, 21))
 class Case:
     """One bag, counted at each size: K = 2 is red and blue, 10 to 15; any other K is Zipf's.
 
-    `trials` is the length of a whole run, `kernel_trials` that of a kernel alone; the loop
-    is slow, runs `loop_trials`, and its time is scaled to the trials of the others.
+    The loop is slow, runs `loop_trials`, and its time is scaled to the trials of the others.
     """
 
     colours: int
     trials: int
-    kernel_trials: int
     loop_trials: int
     sizes: tuple[int, ...] = DECADES
 
@@ -56,31 +54,29 @@ class Plan:
 
     cases: tuple[Case, ...]
     memory: tuple[Case, ...]
-    kernel_rounds: int
     run_rounds: int
 
 
-# whole runs of some seconds, in whole blocks (klsim draws a block whole); memory from two
+# whole runs of some ten seconds, in whole blocks (klsim draws a block whole); memory from two
 # blocks on, for the first leaves room that the second then fills
 FULL = Plan(
     cases=(
-        Case(2, trials=80 * 4096, kernel_trials=20 * 4096, loop_trials=80),
-        Case(100, trials=10 * 4096, kernel_trials=2048, loop_trials=50),
-        Case(10_000, trials=838, kernel_trials=100, loop_trials=20),
+        Case(2, trials=180 * 4096, loop_trials=80),
+        Case(100, trials=50 * 4096, loop_trials=50),
+        Case(1000, trials=10 * 4096, loop_trials=30),
+        Case(10_000, trials=11 * 838, loop_trials=20),
     ),
     memory=(
-        Case(2, 5 * 4096, 0, 0),
-        Case(100, 2 * 4096, 0, 0, sizes=(10, 100, 1000)),
-        Case(10_000, 2 * 838, 0, 0, sizes=(10,)),
+        Case(2, 5 * 4096, 0),
+        Case(100, 2 * 4096, 0, sizes=(10, 100, 1000)),
+        Case(10_000, 2 * 838, 0, sizes=(10,)),
     ),
-    kernel_rounds=5,
-    run_rounds=3,
+    run_rounds=5,
 )
 
 # that it works, in seconds
 QUICK = Plan(
-    cases=(Case(3, 50, 50, 5, sizes=(10, 100)),),
-    memory=(Case(2, 4096, 0, 0, sizes=(10, 100)),),
-    kernel_rounds=1,
+    cases=(Case(3, 50, 5, sizes=(10, 100)),),
+    memory=(Case(2, 4096, 0, sizes=(10, 100)),),
     run_rounds=1,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import resource
 import sys
 import time
@@ -30,6 +31,8 @@ def peak_mb() -> float:
 def main() -> None:
     """Do the run that the arguments name."""
     name, case, folder = sys.argv[1:]
+    if hasattr(os, "sched_setaffinity"):  # one core each, whatever threads a side has
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     side = importlib.import_module(f"benchmarks.{name}")
     begun = time.perf_counter()
     side.whole_run(Case(**json.loads(case)), Path(folder))

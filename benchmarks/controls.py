@@ -18,6 +18,7 @@ from benchmarks.cases import SEED
 from benchmarks.timing import shown
 from sim.analysis.moments import Moments
 from sim.analysis.regression import Adjusted, Adjustment
+from sim.cells import Cells
 from sim.contracts.arrays import Counts, Reference, Values
 from sim.contracts.bag import BAGS, Bag
 from sim.contracts.estimator import ESTIMATORS, Estimator
@@ -76,7 +77,7 @@ class Case:
             yield next(self.bag.tally((self.size,), min(BLOCK, trials - begin), rng))
 
     def controls(self, counts: Counts, labels: tuple[str, ...]) -> tuple[np.ndarray, list[float]]:
-        found = Controls(self.bag, {"q": UNIFORM}, "nats").outcomes(self.size, counts)
+        found = Controls(self.bag, {"q": UNIFORM}, "nats").outcomes(Cells(counts, self.size))
         every = {one.estimator: one for one in found}
         own = [every[label] for label in labels]
         return np.stack([one.estimates for one in own], axis=1), [one.truth for one in own]

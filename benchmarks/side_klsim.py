@@ -35,9 +35,9 @@ def kernel(case: Case) -> NDArray[np.float64]:
         end = min(begin + block, case.trials)
         rng = experiment.stream("bag", index=index)
         revealed = model.reveal(bag, case.sizes, end - begin, rng)
-        tallies = bag.tally(case.sizes, end - begin, rng)
-        for place, (counts, known) in enumerate(zip(tallies, revealed, strict=True)):
-            estimates[place, begin:end] = cell.estimator.estimate(counts, known, cell.target)
+        tallies = bag.cells(case.sizes, end - begin, rng)
+        for place, (cells, known) in enumerate(zip(tallies, revealed, strict=True)):
+            estimates[place, begin:end] = cell.estimator.summed(cells, known, cell.target)
     return estimates
 
 

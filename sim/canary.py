@@ -6,7 +6,8 @@ import hashlib
 from functools import cache
 
 import numpy as np
-from scipy.special import psi, rel_entr
+
+from sim.special import psi, rel_entr
 
 
 @cache

@@ -7,7 +7,7 @@ the exact one. Lavenberg & Welch 1981; docs/controls.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
 from typing import cast
@@ -15,14 +15,14 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.contracts.arrays import Counts, Mix, Reference, Values
+from sim.cells import Cells
+from sim.contracts.arrays import Colours, Mix, Reference, Values
 from sim.contracts.bag import Bag
 from sim.contracts.estimator import ESTIMATORS, Estimator
 from sim.contracts.model import Model
 from sim.divergences import KL, Unit
 from sim.exact.one_sample import exact_mean
 from sim.laws.counts import CountLaw
-from sim.lookups import Floats, Lookup, pieces
 from sim.rows import Key, Outcome
 from sim.tables import CONTROL
 
@@ -31,8 +31,6 @@ LINEAR, QUADRATIC, PLUG_IN = LABELS = ("linear", "quadratic", "plug_in")
 
 _ALIKE = 1e-12
 """Spread of ln(e/q) below which it is one number, and L nothing but rounding."""
-
-_FEW = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,41 +53,45 @@ class Controls:
             keys.append((None, CONTROL, PLUG_IN, size))
         return keys
 
-    def outcomes(self, size: int, counts: Counts) -> Iterator[Outcome]:
-        """Yield the controls of counts, (trials, K), of `size` draws; each has its own mean.
+    def outcomes(self, cells: Cells) -> Iterator[Outcome]:
+        """Yield the controls of counts of so many draws; each has its own mean.
 
         A control that cannot be had at a size is left out there: the linear one where ln(e/q)
         is infinite or one number, the others where the bag does not know their mean.
         """
-        expected = self.bag.expected(size)
+        size, expected = cells.size, self.bag.expected(cells.size)
         drawn = expected > 0
-        e = expected[drawn]
         surprises = self._surprises(size, expected, drawn)
         square, plug_in = self._mean_square(size, expected, drawn), self._means.at(size)
         if not (surprises or square is not None or plug_in is not None):
             return
-        work = _Work(counts if drawn.all() else counts[:, drawn], size, e)
-        linear, quadratic, own = work.sums(list(surprises.values()), plug_in is not None)
+        work = _Work(cells, expected)
+        linear = [work.linear(surprise) for surprise in surprises.values()]
         nats = KL.per_unit(self.unit)
         for values, (name, model) in zip(linear, self._named(surprises), strict=True):
             drawn_of_q = model.drawn(size)
             yield Outcome(name, CONTROL, LINEAR, size, drawn_of_q, 0.0, values / nats)
         if square is not None:
-            yield Outcome(None, CONTROL, QUADRATIC, size, None, square, quadratic)
+            yield Outcome(None, CONTROL, QUADRATIC, size, None, square, work.quadratic())
         if plug_in is not None:
-            yield Outcome(None, CONTROL, PLUG_IN, size, None, plug_in / nats, own / nats)
+            own = work.plug_in() / nats
+            yield Outcome(None, CONTROL, PLUG_IN, size, None, plug_in / nats, own)
 
     def _named(self, surprises: Mapping[str, Mix]) -> list[tuple[str, Model]]:
         return [(name, self.models[name]) for name in surprises]
 
     def _surprises(self, size: int, e: Mix, drawn: NDArray[np.bool_]) -> dict[str, Mix]:
-        """Return ln(e/q) less its mean, by model, where it is finite and not one number."""
+        """Return ln(e/q) less its mean, by model, where it is finite and not one number.
+
+        Shape (K,), 0 for a colour that is never drawn.
+        """
         found = {}
         for name, model in self.models.items():
             with np.errstate(divide="ignore"):
                 ratio = np.log(e[drawn] / model.truth(self.bag, size)[drawn])
             if np.isfinite(ratio).all() and np.ptp(ratio) > _ALIKE:
-                found[name] = ratio - np.sum(e[drawn] * ratio)
+                found[name] = np.zeros_like(e)
+                found[name][drawn] = ratio - np.sum(e[drawn] * ratio)
         return found
 
     def _mean_square(self, size: int, e: Mix, drawn: NDArray[np.bool_]) -> float | None:
@@ -103,48 +105,27 @@ class Controls:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """Counts of the colours that may be drawn, (trials, K), and their expected shares, (K,)."""
+    """Counts, and their expected shares e, (K,); a colour whose e is 0 is never drawn."""
 
-    counts: Counts
-    size: int
+    cells: Cells
     e: Mix
 
-    def sums(self, surprises: list[Mix], plug_in: bool) -> tuple[Floats, Values, Values]:
-        """Return L for each surprise, (models, trials), χ² and KL(p̂‖e), in one pass.
+    def linear(self, surprise: Mix) -> Values:
+        """Return Σ (p̂ − e) · surprise; shape (trials,)."""
+        return self._sums(lambda share, colour: (share - self.e[colour]) * surprise[colour])
 
-        Nothing of a trial depends on the other trials beside it, not even in its last bit: no
-        BLAS, whose sums follow from where a row stands.
-        """
-        trials = len(self.counts)
-        linear = np.empty((len(surprises), trials))
-        square, own = np.empty(trials), np.empty(trials)
-        inverse, log_e = 1 / self.e, np.log(self.e)
-        logs = Lookup(_log_share, self.counts, self.size)
-        for rows in pieces(self.counts.shape):
-            share = self.counts[rows] / self.size
-            away = share - self.e
-            for values, surprise in zip(linear, surprises, strict=True):
-                values[rows] = _dot(away, surprise)
-            if plug_in:
-                own[rows] = _dot(share, logs(rows) - log_e)  # colour by colour: it cancels
-            away *= away
-            square[rows] = _dot(away, inverse)
-        return linear, square, own
+    def quadratic(self) -> Values:
+        """Return χ², Σ (p̂ − e)²/e."""
+        some = np.where(self.e > 0, self.e, 1.0)
+        return self._sums(lambda share, colour: (share - self.e[colour]) ** 2 / some[colour])
 
+    def plug_in(self) -> Values:
+        """Return KL(p̂‖e); where a counted KL is of this e, it is the same."""
+        return _counting().added(self.cells, Reference.known(self.e), KL)
 
-def _log_share(count: Floats, size: Floats) -> Floats:
-    """Return ln(c/n); something finite for c = 0, whose share is 0."""
-    return np.asarray(np.log(np.maximum(count, 1.0) / size))
-
-
-def _dot(rows: Floats, weights: Floats) -> Values:
-    """Return Σ over colours of row × weight, each row by itself; weights (K,) or like rows."""
-    if rows.shape[1] > _FEW:
-        return np.asarray(np.einsum("ij,j->i" if weights.ndim == 1 else "ij,ij->i", rows, weights))
-    total = rows[:, 0] * weights[..., 0]
-    for colour in range(1, rows.shape[1]):
-        total += rows[:, colour] * weights[..., colour]
-    return np.asarray(total)
+    def _sums(self, term: Callable[[Mix, Colours], Mix]) -> Values:
+        size = self.cells.size
+        return self.cells.sums(lambda counts, colour: term(np.asarray(counts / size), colour))
 
 
 @cache

@@ -11,7 +11,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import rel_entr, xlogy
+
+from sim.special import rel_entr, xlogy
 
 Array = NDArray[np.float64]
 Unit = Literal["nats", "bits"]

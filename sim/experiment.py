@@ -23,7 +23,7 @@ from sim.divergences import KL_LOSS, Divergence, Unit, divergence
 from sim.sizes import Sizes
 from sim.targets import Target
 
-STREAM_VERSION = 1
+STREAM_VERSION = 2
 """Raised only when a kernel draws other bits; parts of two versions are never mixed."""
 
 MOST_CELLS = 100_000

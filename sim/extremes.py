@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import rel_entr, wrightomega
 
 from sim.divergences import KL, Divergence
 from sim.laws.pmf import Floats, deviance
 from sim.roots import crossing
+from sim.special import rel_entr, wrightomega
 
 _PUSHED = 3
 _CLIMBS = 500

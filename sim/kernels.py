@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import accumulate
 
 import numpy as np
@@ -13,25 +13,6 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 _TINY_SHAPE = 0.1
-
-
-def multinomial_tally(
-    p: Floats, sizes: Sequence[int], trials: int, rng: np.random.Generator
-) -> Iterator[Ints]:
-    """Yield cumulative multinomial counts, (trials, K), at each of the ascending sizes.
-
-    `p` has shape (K,), or (trials, K) where each trial has its own.
-    """
-    # numpy gives what rounding leaves over to the last colour: let it have a chance of its own
-    alive = np.flatnonzero(p.reshape(-1, p.shape[-1]).any(axis=0))
-    inner = p[..., alive]
-    columns = slice(None) if len(alive) == p.shape[-1] else alive
-    counts = np.zeros((trials, p.shape[-1]), dtype=np.int64)
-    before = 0
-    for size in sizes:
-        counts[:, columns] += rng.multinomial(size - before, inner, size=trials)
-        before = size
-        yield counts
 
 
 def dirichlet(shapes: Floats, rng: np.random.Generator) -> Floats:

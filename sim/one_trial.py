@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from sim.contracts.arrays import Colours
@@ -63,7 +62,7 @@ def one_trial(experiment: Experiment, bag: str, trial: int) -> Trial:
     return Trial(
         colours=known.colours,
         tallies=seen,
-        rows=rows.filter(pc.equal(rows["trial"], trial)),
+        rows=rows.filter(pa.array(rows["trial"].to_numpy() == trial)),
         draws=_drawn(experiment, bag, trial),
         happened=trace_rows(experiment, bag, trial) if isinstance(known, TimedBag) else None,
     )
@@ -105,4 +104,4 @@ def _stream(experiment: Experiment, bag: str, trial: int) -> np.random.Generator
 def _tally(drawn: Drawn, place: int) -> Tally:
     beside = {name: each.counts for name, each in drawn.references.items() if name is not None}
     models = {name: d[place].copy() for name, d in beside.items() if d is not None}
-    return Tally(drawn.place.size, drawn.counts[place].copy(), models)
+    return Tally(drawn.place.size, drawn.cells.counts[place].copy(), models)

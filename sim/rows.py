@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -64,21 +65,19 @@ def table(names: Names, outcomes: Sequence[Outcome], first: int) -> pa.Table:
     """
     trials = len(outcomes[0].estimates)
     estimates = np.concatenate([one.estimates for one in outcomes])
-    status, reasons = _status(outcomes, trials)
+    status, reasons = _status(estimates, outcomes, trials)
     columns = {
         "bag": _repeated([names.bag] * len(outcomes), [names.bag], trials),
         "model": _repeated([one.model for one in outcomes], names.models, trials),
         "target": _repeated([one.target for one in outcomes], names.targets, trials),
         "estimator": _repeated([one.estimator for one in outcomes], names.estimators, trials),
         "size": np.repeat([one.size for one in outcomes], trials),
-        "model_size": pa.array([one.model_size for one in outcomes], pa.int64()).take(
-            np.repeat(np.arange(len(outcomes)), trials)
-        ),
+        "model_size": _whole([one.model_size for one in outcomes], trials, np.int64),
         "trial": np.tile(np.arange(first, first + trials), len(outcomes)),
         "estimate": _known(estimates),
         "truth": np.repeat([one.truth for one in outcomes], trials),
         **{name: _bound(outcomes, name, trials) for name in ("se", "lower", "upper")},
-        "status": pa.DictionaryArray.from_arrays(pa.array(status, pa.int32()), list(STATUS)),
+        "status": pa.DictionaryArray.from_arrays(status, list(STATUS)),
         "reason": reasons,
     }
     arrays = [pa.array(columns[name]) for name in TRIALS.names]
@@ -112,7 +111,8 @@ def _said(rows: pa.Table) -> tuple[dict[int, str], str | None]:
 
 
 def _known(values: Values) -> pa.Array:
-    return pa.array(values, mask=np.isnan(values))
+    unknown = np.isnan(values)
+    return pa.array(values, mask=unknown if unknown.any() else None)
 
 
 def _bound(outcomes: Sequence[Outcome], name: str, trials: int) -> pa.Array:
@@ -127,33 +127,44 @@ def _one_bound(bounds: Bounds | None, name: str, none: Values) -> Values:
     return values
 
 
+def _whole(numbers: Sequence[int | None], trials: int, kind: type[np.integer[Any]]) -> pa.Array:
+    """Return each whole number as often as there are trials; None is null."""
+    none = np.repeat([number is None for number in numbers], trials)
+    values = np.repeat(np.array([number or 0 for number in numbers], dtype=kind), trials)
+    return pa.array(values, mask=none if none.any() else None)
+
+
 def _repeated(
     labels: Sequence[str | None], known: Sequence[str], trials: int
 ) -> pa.DictionaryArray:
     place = {label: index for index, label in enumerate(known)}
-    codes = pa.array([None if x is None else place[x] for x in labels], pa.int32())
-    rows = codes.take(np.repeat(np.arange(len(labels)), trials))
+    rows = _whole([None if x is None else place[x] for x in labels], trials, np.int32)
     return pa.DictionaryArray.from_arrays(rows, pa.array(list(known), pa.string()))
 
 
 def _status(
-    outcomes: Sequence[Outcome], trials: int
+    estimates: Values, outcomes: Sequence[Outcome], trials: int
 ) -> tuple[NDArray[np.int32], pa.DictionaryArray]:
-    estimates = np.concatenate([one.estimates for one in outcomes])
     status = np.full(len(estimates), _OK, dtype=np.int32)
-    status[np.isinf(estimates)] = _INFINITE
-    status[np.isnan(estimates)] = _UNDEFINED
-    reasons: dict[int, str] = dict.fromkeys(np.flatnonzero(status == _UNDEFINED), _NOT_A_NUMBER)
+    odd = np.flatnonzero(~np.isfinite(estimates))
+    status[odd] = np.where(np.isnan(estimates[odd]), _UNDEFINED, _INFINITE)
+    reasons: dict[int, str] = dict.fromkeys(odd[status[odd] == _UNDEFINED], _NOT_A_NUMBER)
     for number, one in enumerate(outcomes):
         if one.remark is not None:
             reasons.update(dict.fromkeys(range(number * trials, (number + 1) * trials), one.remark))
         for trial, reason in one.failures.items():
             status[number * trials + trial] = _FAILED
             reasons[number * trials + trial] = reason
+    return status, _reasons(reasons, len(estimates))
+
+
+def _reasons(reasons: Mapping[int, str], rows: int) -> pa.DictionaryArray:
+    """Return the reason of each row; null where it has none."""
     known = sorted(set(reasons.values()))
-    place = {reason: code for code, reason in enumerate(known)}
-    codes = np.full(len(estimates), -1, dtype=np.int32)
-    for row, reason in reasons.items():
-        codes[row] = place[reason]
-    coded = pa.array(codes, mask=codes < 0)
-    return status, pa.DictionaryArray.from_arrays(coded, pa.array(known, pa.string()))
+    coded = pa.nulls(rows, pa.int32())
+    if reasons:
+        place = {reason: code for code, reason in enumerate(known)}
+        codes = np.full(rows, -1, dtype=np.int32)
+        codes[list(reasons)] = [place[reason] for reason in reasons.values()]
+        coded = pa.array(codes, mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(coded, pa.array(known, pa.string()))

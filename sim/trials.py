@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
+from sim.cells import Cells
 from sim.contracts.arrays import Counts, Mix, Reference, Values
 from sim.contracts.bag import Bag
 from sim.contracts.interval import Bounds, Sample
@@ -41,7 +42,7 @@ class Drawn:
     """
 
     place: Place
-    counts: Counts
+    cells: Cells
     references: Mapping[str | None, Reference]
 
 
@@ -63,15 +64,15 @@ def _draws(
     known: Bag = experiment.bags[bag]
     kept = experiment.kept(bag, index)
     sizes = experiment.sizes_of(bag)
-    tallies = known.tally(sizes, drawn, experiment.stream(bag, index=index))
+    tallies = known.cells(sizes, drawn, experiment.stream(bag, index=index))
     revealed = {
         model: experiment.models[model].reveal(
             known, sizes, drawn, experiment.stream(bag, model, "model", index=index)
         )
         for model in models
     }
-    for size, counts in zip(sizes, tallies, strict=True):
-        own = _sealed(counts[:kept])
+    for size, cells in zip(sizes, tallies, strict=True):
+        own = Cells(cells.held[:kept], size)
         place = Place(experiment, bag, index, size, known.truth(size))
         references: dict[str | None, Reference] = {None: Reference.known(place.truth)}
         for model, each in revealed.items():
@@ -135,15 +136,14 @@ def _outcomes(
             yield _estimated(drawn, cell) if known is None else known
         if size in bare:
             assert drawn is not None
-            yield from controls.outcomes(size, drawn.counts)
+            yield from controls.outcomes(drawn.cells)
         else:
             yield from (held[key] for key in controls.keys(size))
 
 
 def _estimated(drawn: Drawn | None, cell: Cell) -> Outcome:
     assert drawn is not None
-    reference = drawn.references[cell.model]
-    return _outcome(drawn.place, cell, Sample(drawn.counts, reference, cell.target))
+    return _outcome(drawn.place, cell, drawn.cells, drawn.references[cell.model])
 
 
 def _controls(experiment: Experiment, bag: str) -> Controls:
@@ -156,16 +156,17 @@ def _key(cell: Cell, size: int) -> Key:
     return cell.model, cell.target.name, cell.label, size
 
 
-def _outcome(place: Place, cell: Cell, sample: Sample) -> Outcome:
+def _outcome(place: Place, cell: Cell, cells: Cells, reference: Reference) -> Outcome:
     experiment, size = place.experiment, place.size
     q, model_size = place.truth, None
     if cell.model is not None:
         bag, model = experiment.bags[place.bag], experiment.models[cell.model]
         q, model_size = model.truth(bag, size), model.drawn(size)
     unit = cell.target.per_unit(experiment.unit)
-    estimates, failures = _estimate(cell, sample.counts, sample.reference)
+    estimates, failures = _estimate(cell, cells, reference)
     bounds, remark = None, None
     if cell.interval is not None:
+        sample = Sample(cells.counts, reference, cell.target)
         bounds, remark = _bounds(cell, sample, experiment.level, place.stream(cell))
         bounds = Bounds(bounds.se / unit, bounds.lower / unit, bounds.upper / unit)
     return Outcome(
@@ -212,17 +213,20 @@ def _sealed(counts: Counts) -> Counts:
     return view
 
 
-def _estimate(cell: Cell, counts: Counts, reference: Reference) -> tuple[Values, dict[int, str]]:
+def _estimate(cell: Cell, cells: Cells, reference: Reference) -> tuple[Values, dict[int, str]]:
     """Return the estimates and, by trial, what went wrong; a failed one is NaN."""
+    estimator, trials = cell.estimator, len(cells.held)
     with np.errstate(all="ignore"):
         try:
-            values = cell.estimator.estimate(counts, reference, cell.target)
-            _expect_shape(values, len(counts))
+            values = estimator.summed(cells, reference, cell.target)
+            if values is None:
+                values = estimator.estimate(cells.counts, reference, cell.target)
+            _expect_shape(values, trials)
             return values, {}
         except Exception as error:  # an estimator may be anybody's: its failure is a row
-            if len(counts) == 1:
+            if trials == 1:
                 return np.array([np.nan]), {0: _said(error)}
-        return _one_by_one(cell, counts, reference)
+        return _one_by_one(cell, cells, reference)
 
 
 def _expect_shape(values: Values, trials: int) -> None:
@@ -234,11 +238,12 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:500]
 
 
-def _one_by_one(cell: Cell, counts: Counts, reference: Reference) -> tuple[Values, dict[int, str]]:
-    values, failures = np.empty(len(counts)), {}
-    for trial in range(len(counts)):
+def _one_by_one(cell: Cell, cells: Cells, reference: Reference) -> tuple[Values, dict[int, str]]:
+    values, failures = np.empty(len(cells.held)), {}
+    for trial in range(len(values)):
         one = slice(trial, trial + 1)
-        value, failed = _estimate(cell, counts[one], reference.rows(one))
+        alone = Cells(cells.held[one], cells.size)
+        value, failed = _estimate(cell, alone, reference.rows(one))
         values[trial] = value[0]
         if failed:
             failures[trial] = failed[0]

@@ -14,6 +14,7 @@ from scipy.special import binom
 from scipy.stats import binom as binomial
 from scipy.stats import chi2
 
+from sim.cells import Cells
 from sim.checks import MOST_DRAWS
 from sim.config import reading
 from sim.config.problems import ConfigurationError
@@ -413,7 +414,7 @@ def controls_of(bag: Bag, n: int, counts: Counts) -> list[Outcome]:
     """Return the control variates of counts, Q tilted away from P."""
     tilted = {colour: place for place, colour in enumerate(bag.colours, 1)}
     q = MODELS.build({"kind": "fixed", "balls": tilted})
-    return list(Controls(bag, {"q": q}, "nats").outcomes(n, counts))
+    return list(Controls(bag, {"q": q}, "nats").outcomes(Cells(counts, n)))
 
 
 @every_bag_with_a_joint_law

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from math import ceil, floor, sqrt
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 
 import sim
-from benchmarks import coverage, side_klsim, side_loop, side_numpy, timing
+from benchmarks import coverage, kernels, peak, side_klsim, side_loop, side_numpy, timing
 from benchmarks.cases import DECADES, FULL, LEVELS, QUICK, Case
 from benchmarks.floor import Prices, needs
 from benchmarks.floor import floor as cost_floor
@@ -25,7 +26,7 @@ from sim.exact import Stated
 
 ROOT = Path(__file__).parent.parent
 SIDES = [side_klsim, side_numpy, side_loop]
-SMALL = Case(2, trials=2000, kernel_trials=0, loop_trials=0, sizes=(10, 100))
+SMALL = Case(2, trials=2000, loop_trials=0, sizes=(10, 100))
 EXACT = (0.0533791354743730, 0.00502680776307128)
 every_side = pytest.mark.parametrize("side", SIDES, ids=lambda side: side.__name__)
 every_case = pytest.mark.parametrize(
@@ -51,7 +52,6 @@ def test_the_quick_benchmark_prints_a_row_for_each_measure_and_case():
     colours = [f"{case.colours}" for case in QUICK.cases]
     named = [(line[0].split(",")[0], line[1]) for line in lines[2:]]
     assert named == [
-        *(("kernel", k) for k in colours),
         *(("whole run", k) for k in colours),
         *(("memory", f"{case.colours}") for case in QUICK.memory),
     ]
@@ -120,7 +120,7 @@ def test_no_side_pays_for_the_imports_of_another(side, foreign):
     ],
 )
 def test_the_floor_takes_the_cheaper_of_draws_and_colours(colours, sizes, randoms, look_ups):
-    case = Case(colours, 0, 0, 0, sizes=sizes)
+    case = Case(colours, 0, 0, sizes=sizes)
     assert needs(case) == (randoms, look_ups)
     assert cost_floor(case, Prices(random=1.0, look_up=0.25)) == randoms + look_ups / 4
 
@@ -165,6 +165,18 @@ def test_the_quick_benchmark_of_bags_prints_a_ratio_for_each(module, rows):
     assert all(float(ratio) > 0 for ratio in ratios)
 
 
+def test_the_quick_benchmark_of_the_kernel_prints_a_row_with_every_column():
+    done = python("-m", "benchmarks.kernels", "--quick")
+    assert done.returncode == 0, done.stderr
+    lines = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if "|" in line]
+    assert lines[0] == list(kernels.HEAD)
+    [row] = lines[2:]
+    own, theirs, least, gap = (float(cell.replace(",", "")) for cell in row[3:7])
+    assert row[:2] == ["2", "50"]
+    assert gap == pytest.approx(own / least, rel=0.02)
+    assert min(own, theirs, *map(float, row[7:])) > 0
+
+
 def test_the_quick_benchmark_of_controls_says_what_they_are_worth():
     done = python("-m", "benchmarks.controls", "--quick")
     assert done.returncode == 0, done.stderr
@@ -203,3 +215,47 @@ def test_the_table_of_coverage_in_the_docs_is_what_its_command_prints():
             assert abs(share - known) <= 4 * (error + known_error)
         else:
             assert shown == [coverage.cell(stated, n, q, 0) for n, q in cases]
+
+
+def test_the_quick_benchmark_of_starting_says_what_whole_processes_take():
+    done = python("-m", "benchmarks.start", "--quick")
+    assert done.returncode == 0, done.stderr
+    times = {
+        name: float(text.replace(",", ""))
+        for name, text in re.findall(r"^(.+): ([0-9.,]+) ms$", done.stdout, re.MULTILINE)
+    }
+    assert len(times) == 5
+    assert times["a bare interpreter"] < times["numpy, pandas, pyarrow, simpy"]
+    ratios = re.findall(
+        r"^klsim .+ over .+: ([0-9.]+) \([0-9.]+–[0-9.]+\)$", done.stdout, re.MULTILINE
+    )
+    assert len(ratios) == 3
+    assert all(float(ratio) > 1 for ratio in ratios)
+
+
+def test_the_quick_benchmark_of_peak_memory_finds_little_more_than_libraries_and_counts():
+    done = python("-m", "benchmarks.peak", "--quick")
+    assert done.returncode == 0, done.stderr
+    told = re.findall(r"^.+: ([0-9,]+) KB$", done.stdout, re.MULTILINE)
+    libraries, run, counts = (int(text.replace(",", "")) for text in told)
+    assert counts == peak.BLOCK * peak.COLOURS * 8 // 1024
+    assert libraries + counts < run < libraries + 3 * counts
+
+
+def test_the_counts_of_the_benchmark_of_peak_memory_are_those_of_a_block():
+    experiment = reading.read(peak.text(10), "peak")
+    assert experiment.block_trials("bag") == peak.BLOCK
+
+
+def test_the_quick_benchmark_of_phases_says_where_all_of_a_run_goes():
+    done = python("-m", "benchmarks.phases", "--quick")
+    assert done.returncode == 0, done.stderr
+    rows = dict(re.findall(r"^\| (.+) \| ([0-9.,]+) \|$", done.stdout, re.MULTILINE))
+    taken = {name: float(text.replace(",", "")) for name, text in rows.items()}
+    beside = {name for name in taken if name.startswith("beside")}
+    whole = taken.pop("all, with the way out")
+    assert len(taken) == 10
+    assert len(beside) == 2
+    assert min(taken.values()) > 0
+    told = sum(ms for name, ms in taken.items() if name not in beside)
+    assert 0.5 * whole < told < 1.5 * whole  # medians of each need not add up

@@ -12,6 +12,7 @@ from members import Ticking, cases, urn
 from runs import COINS, SMALL, built, cell_rows
 from scipy.special import rel_entr
 
+from sim.cells import Cells
 from sim.contracts.bag import BAGS, Bag
 from sim.contracts.model import MODELS
 from sim.controls import Controls
@@ -35,7 +36,9 @@ def bag(kind: str, **keys: Any) -> Bag:
 
 def controls(known: Bag, size: int, counts: Any, unit: str = "nats", **models: Any) -> dict:
     """Return the controls of some counts by model and label."""
-    found = Controls(known, models or {"fair": FAIR}, unit).outcomes(size, np.asarray(counts))
+    found = Controls(known, models or {"fair": FAIR}, unit).outcomes(
+        Cells(np.asarray(counts), size)
+    )
     return {(one.model, one.estimator): one for one in found}
 
 

@@ -39,6 +39,7 @@ from runs import (
 import sim
 from sim.api import reanalyze, status
 from sim.config.reading import dump, read
+from sim.experiment import STREAM_VERSION
 from sim.store import coverage
 from sim.store.coverage import header
 from sim.store.differences import differences
@@ -579,6 +580,21 @@ def test_the_tables_are_never_made_from_a_part_of_another_experiment(tmp_path, f
         (folder / "trials" / name).write_bytes(content)
         with pytest.raises(DamagedPart, match=f"{name}: this part is not of the experiment"):
             reanalyze(folder)
+    sim.run(built(), out=tmp_path)
+    assert tables(folder) == only_tables(finished)
+
+
+def test_a_part_that_older_random_streams_drew_is_told_by_its_version_and_drawn_anew(
+    tmp_path, finished
+):
+    folder = laid(finished, tmp_path / "coins")
+    part = folder / "trials" / part_name("out", 1)
+    head = header(built(), "out", 1)
+    assert head["stream"] == STREAM_VERSION
+    part.write_bytes(encode(block_rows(built(), "out", 1), head | {"stream": 1}))
+    told = f"expected random streams of version {STREAM_VERSION}; got a part drawn by version 1"
+    with pytest.raises(DamagedPart, match=told):
+        reanalyze(folder)
     sim.run(built(), out=tmp_path)
     assert tables(folder) == only_tables(finished)
 

@@ -7,8 +7,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import BrokenExecutor
+from functools import partial
 
 import faulty
 import pytest
@@ -17,7 +19,7 @@ from runs import built, environment, lives, waited_for
 
 import sim
 from sim.engines import ENGINES, Engine
-from sim.engines.workers import SerialWorkers
+from sim.engines.workers import Rest, SerialWorkers
 
 EVERY = [Engine("serial"), Engine("auto", 1), Engine("processes", 1), Engine("processes", 2)]
 POOL = Engine("processes", 2)
@@ -59,6 +61,59 @@ def test_the_serial_executor_does_not_hold_back_an_interrupt():
 
     with pytest.raises(KeyboardInterrupt):
         SerialWorkers().submit(interrupted)
+
+
+def test_the_rest_of_a_task_is_done_beside_the_next_one():
+    come = threading.Event()
+    with Engine("serial").open() as executor:
+        first = executor.submit(Rest, partial(come.wait, 10))
+        assert not first.done()
+        second = executor.submit(come.set)
+        assert second.done()
+        assert first.result() is True
+
+
+def test_an_error_comes_in_its_turn_after_a_rest():
+    come = threading.Event()
+    with Engine("serial").open() as executor:
+        first, failed = executor.submit(Rest, partial(come.wait, 10)), executor.submit(faulty.fail)
+        assert not failed.done()
+        come.set()
+        assert str(failed.exception()) == "no"
+        assert first.done()
+
+
+def test_what_a_rest_raises_waits_in_its_future():
+    with Engine("serial").open() as executor:
+        assert str(executor.submit(Rest, faulty.fail).exception()) == "no"
+
+
+def test_an_interrupt_waits_for_the_rest_in_hand_and_begins_no_other():
+    begun, done = threading.Event(), []
+
+    def first() -> None:
+        begun.set()
+        time.sleep(0.2)
+        done.append("first")
+
+    def interrupted() -> None:
+        with Engine("serial").open() as executor:
+            executor.submit(Rest, first)
+            executor.submit(Rest, partial(done.append, "second"))
+            begun.wait(10)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert done == ["first"]
+
+
+def test_without_a_rest_nothing_is_computed_ahead():
+    with Engine("serial").open() as executor:
+        executor.submit(pow, 2, 3)
+        assert executor.window == 1
+        executor.submit(Rest, partial(pow, 2, 3))
+        assert executor.window == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from functools import cache
 from itertools import combinations
@@ -18,7 +19,10 @@ from sim.divergences import KL, KL_LOSS
 from sim.estimators.miller_madow import MillerMadow
 from sim.estimators.plug_in import PlugIn
 from sim.exact import UNKNOWN, Exact, exact
+from sim.exact.values import Support
 from sim.laws import MOST_WORK, Hypergeometric, Multinomial
+from sim.laws.counts import LEAST_ANGLES
+from sim.laws.tables import dirichlet_multinomial
 from sim.learners.add_constant import AddConstant
 from sim.learners.relative_frequency import RelativeFrequency
 
@@ -592,3 +596,54 @@ def test_rare_colours_keep_their_exact_values():
     assert found.mean == pytest.approx(
         known(with_replacement(1000, (1, 1)), counting(), mix((1, 1))).mean, rel=1e-11, abs=0
     )
+
+
+# In pieces
+
+
+@pytest.mark.parametrize("balls", [(5, 3, 2), (1, 1, 1, 1, 1, 1, 1), (90, 8, 1, 1)], ids=str)
+@pytest.mark.parametrize("drawn", [with_replacement, without_replacement])
+@pytest.mark.parametrize("together", [1, 7])
+def test_pieces_of_a_support_are_the_whole_one_cut_between_colours(balls, drawn, together):
+    low, high = drawn(6, balls).window()
+    whole = Support.of(low, high)
+    assert whole is not None
+    pieces = list(Support.pieces(low, high, together))
+    assert len(pieces) > 1
+    for name in ("colour", "count"):
+        joined = np.concatenate([getattr(piece, name) for piece in pieces])
+        np.testing.assert_array_equal(joined, getattr(whole, name))
+    widest = int((high - low).max()) + 1
+    assert all(len(piece.count) <= max(together, widest) for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "q"),
+    [
+        (counting(), (0.2, 0.3, 0.5)),
+        (counting(), (0.5, 0.5, 0.0)),
+        (learned("laplace"), (0.2, 0.3, 0.5)),
+        (MillerMadow(), (0.2, 0.3, 0.5)),
+        (MillerMadow(), (0.5, 0.5, 0.0)),
+    ],
+    ids=str,
+)
+def test_a_value_does_not_depend_on_how_many_counts_are_taken_together(monkeypatch, estimator, q):
+    law = with_replacement(30, (5, 3, 2))
+    whole = known(law, estimator, np.array(q))
+    monkeypatch.setattr(sys.modules["sim.exact.one_sample"], "_AT_ONCE", 10)
+    pieces = known(law, estimator, np.array(q))
+    assert pieces.mean == pytest.approx(whole.mean, rel=1e-14)
+    assert (pieces.sd, pieces.p_infinite) == (whole.sd, whole.p_infinite)
+
+
+@pytest.mark.parametrize("n", [1, 2, 10, 200, 3000, 10**6])
+@pytest.mark.parametrize("balls", [(1, 1, 1), (10**7, 3, 2), (10**6,) * 50], ids=str)
+def test_no_law_is_turned_back_from_fewer_angles_than_are_counted_on(n, balls):
+    laws = [with_replacement(n, balls), dirichlet_multinomial(min(n, 1000), mix(balls))]
+    if n < sum(balls):
+        laws.append(without_replacement(n, balls))
+    for law in laws:
+        for variance in (0.0, 1.0, 200.0, law.free_variance(), 1e3 * law.free_variance()):
+            angles, _ = law.grid(variance)
+            assert len(angles) >= LEAST_ANGLES or law.colours * (law.size + 1) < MOST_WORK / 26

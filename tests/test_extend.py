@@ -173,10 +173,13 @@ def calls(monkeypatch):
     estimators = [ESTIMATORS.member(kind) for kind in ("plug_in", "miller_madow", "jackknife")]
     for member in (*estimators, Loss):
         watch(monkeypatch, member, "estimate", seen)
+        watch(monkeypatch, member, "summed", seen)
     for model in (Itself, Uniform, Drawn):
         watch(monkeypatch, model, "reveal", seen)
     for bag in (type(built(PLAIN).bags[label]) for label in PLAIN["bags"]):
         watch(monkeypatch, bag, "tally", seen)
+        if "cells" in vars(bag):  # else they follow from its tally
+            watch(monkeypatch, bag, "cells", seen)
     return seen
 
 
@@ -186,6 +189,11 @@ def watch(monkeypatch, member: type, name: str, seen: Counter[tuple[Any, ...]]) 
     def watched(self, *arguments):
         if name == "estimate" and len(arguments[0]) <= 61:
             pass  # all outcomes of a size: the exact mean of a control, worked out once
+        elif name == "summed":
+            values = inner(self, *arguments)
+            if values is not None:  # else it is estimated
+                seen[self.kind, arguments[0].size, arguments[2].name] += 1
+            return values
         elif name == "estimate":
             seen[self.kind, int(arguments[0][0].sum()), arguments[2].name] += 1
         elif name == "reveal":

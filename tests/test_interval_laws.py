@@ -21,8 +21,8 @@ from sim.contracts.replicates import _drawn_anew
 from sim.divergences import ENTROPY, KL, NAMES, TARGETS, divergence
 from sim.exact import Stated, coverage
 from sim.intervals.bootstrap_bca import _acceleration
-from sim.kernels import multinomial_tally
 from sim.laws import Multinomial
+from sim.multinomial import multinomial_tally
 
 few_examples = settings(deadline=None, derandomize=True, max_examples=15)
 every_interval = pytest.mark.parametrize("case", cases(INTERVALS))

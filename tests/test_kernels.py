@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from itertools import accumulate, islice, permutations
 
 import numpy as np
 import pytest
+from fitting import FALSE_ALARM, fits, hits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from members import multinomial, outcomes
 from scipy import stats
 
-from sim.kernels import Picker, dirichlet, multinomial_tally, pick, take_ball, uniforms
+from sim.kernels import Picker, dirichlet, pick, take_ball, uniforms
 
-FALSE_ALARM = 1e-7
 BELOW_ONE = float(np.nextafter(1.0, 0.0))
 steady = settings(deadline=None, derandomize=True, max_examples=60)
 weights = st.lists(
@@ -28,74 +26,10 @@ def rng(seed=20_240_601):
     return np.random.default_rng(seed)
 
 
-def fits(observed, chances) -> bool:
-    """Return whether numbers of hits may have these chances: χ², small cells taken together."""
-    observed, expected = np.asarray(observed), np.asarray(chances) * np.sum(observed)
-    assert np.sum(chances) == pytest.approx(1, abs=1e-9)
-    if observed[expected == 0].any():
-        return False
-    small = expected < 5
-    table = np.array([[*x[~small], x[small].sum()] for x in (observed, expected)])
-    table = table[:, table[1] > 0]
-    statistic = ((table[0] - table[1]) ** 2 / table[1]).sum()
-    return bool(stats.chi2.sf(statistic, max(table.shape[1] - 1, 1)) >= FALSE_ALARM)
-
-
-def hits(rows, ways):
-    """Return how often each of the ways occurs among the rows; all of them are ways."""
-    found = Counter(map(tuple, rows.tolist()))
-    numbers = [found.pop(tuple(way), 0) for way in ways.tolist()]
-    assert not found
-    return numbers
-
-
-def last(tallies):
-    *_, counts = tallies
-    return counts
-
-
 def test_the_test_of_fit_can_fail():
     assert fits([500, 500], [0.5, 0.5])
     assert not fits([600, 400], [0.5, 0.5])
     assert not fits([999, 1], [1.0, 0.0])
-
-
-# multinomial counts
-
-
-@pytest.mark.parametrize("sizes", [(4,), (1, 2, 4), (1, 2, 3, 4)], ids=str)
-def test_multinomial_counts_have_the_law_of_every_outcome(sizes):
-    p = np.array([0.2, 0.5, 0.0, 0.3])
-    ways = outcomes(4, 4)
-    counts = last(multinomial_tally(p, sizes, 20_000, rng()))
-    assert fits(hits(counts, ways), multinomial(ways, p))
-
-
-def test_each_trial_may_have_a_composition_of_its_own():
-    rows = np.tile([[0.2, 0.8, 0.0], [0.6, 0.1, 0.3]], (10_000, 1))
-    counts = last(multinomial_tally(rows, (1, 5), 20_000, rng()))
-    ways = outcomes(5, 3)
-    for parity in (0, 1):
-        assert fits(hits(counts[parity::2], ways), multinomial(ways, rows[parity]))
-
-
-@pytest.mark.parametrize("shape", [(3,), (6, 3)], ids=str)
-def test_a_larger_size_changes_no_multinomial_count_before_it(shape):
-    p = np.broadcast_to([0.2, 0.3, 0.5], shape)
-    short = [c.copy() for c in multinomial_tally(p, (2, 9), 6, rng())]
-    long = [c.copy() for c in multinomial_tally(p, (2, 9, 40), 6, rng())]
-    assert np.array_equal(short, long[:2])
-    assert [c.sum(axis=1).tolist() for c in long] == [[size] * 6 for size in (2, 9, 40)]
-
-
-def test_a_colour_without_a_chance_does_not_get_what_rounding_leaves_over():
-    p = np.array([0.1] * 10 + [0.0])
-    n = 4 * 10**18
-    # ten tenths are a little less than 1: numpy gives the rest to the last colour
-    assert rng().multinomial(n, p)[-1] > 0
-    counts = last(multinomial_tally(p, (n,), 3, rng()))
-    assert counts[:, -1].tolist() == [0, 0, 0]
-    assert counts.sum(axis=1).tolist() == [n] * 3
 
 
 # Dirichlet compositions

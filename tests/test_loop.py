@@ -90,7 +90,7 @@ def test_parts_appear_in_the_order_of_the_blocks(tmp_path):
     seen: list[str] = []
 
     def look(done: int, total: int) -> None:
-        seen.extend(sorted(set(os.listdir(tmp_path / "run" / "trials")) - set(seen)))
+        seen.extend(sorted(set(parts(tmp_path / "run")) - set(seen)))
 
     run(experiment, tmp_path / "run", progress=look)
     assert seen == names(experiment, all_blocks(experiment))
@@ -149,7 +149,7 @@ class Watch:
         self.kept += 1
 
 
-class Counting(ThreadPoolExecutor, Workers):
+class Counting(Workers):
     """Counts the blocks that are handed out and not yet kept."""
 
     watch: Watch
@@ -160,24 +160,34 @@ class Counting(ThreadPoolExecutor, Workers):
         return super().submit(fn, *args, **kwargs)
 
 
+class CountingThreads(Counting, ThreadPoolExecutor):
+    """Computes in threads."""
+
+
+class CountingHere(Counting, SerialWorkers):
+    """Computes here, one block after the other."""
+
+
 @dataclass(frozen=True)
 class Watched(Engine):
-    """Computes in threads and lets itself be watched."""
+    """Computes in this process and lets itself be watched."""
 
     watch: Watch = field(default_factory=Watch)
 
     @contextmanager
     def open(self, workers: int | None = None) -> Iterator[Executor]:
         self.watch.opened += 1
-        with Counting(workers or self.workers) as executor:
+        number = workers or self.workers
+        with CountingThreads(number) if self.parallel else CountingHere() as executor:
             executor.watch = self.watch
-            executor.window = 2 * self.workers if self.parallel else 1
+            if self.parallel:
+                executor.window = 2 * self.workers
             yield executor
 
 
 @pytest.mark.parametrize(
     ("name", "workers", "window"),
-    [("serial", 1, 1), ("processes", 1, 2), ("processes", 2, 4), ("processes", 3, 6)],
+    [("serial", 1, 2), ("processes", 1, 2), ("processes", 2, 4), ("processes", 3, 6)],
 )
 def test_twice_as_many_blocks_as_workers_are_in_hand_and_no_more(tmp_path, name, workers, window):
     engine = Watched(name, workers)

@@ -292,6 +292,7 @@ def test_an_audit_finds_nothing_that_shuts_anybody_out(driver, places, name, col
     theme(driver, colours)
     opened(driver, places[name])
     driver.execute_script(AXE)
+    driver.set_script_timeout(120)  # it looks at every mark of every picture
     found = driver.execute_async_script(
         "const done = arguments[0];"
         "axe.run().then(r => done([r.passes.length, r.violations.map(v => v.id + ': ' +"

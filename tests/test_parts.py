@@ -266,6 +266,7 @@ def test_a_part_is_stored_as_the_measurements_advise(path):
         assert "DELTA_BINARY_PACKED" in columns[name].encodings
     for name in ("bag", "model", "target", "estimator", "status"):
         assert columns[name].has_dictionary_page
+    assert {name for name in columns if columns[name].is_stats_set} == {"size", "trial"}
 
 
 def test_pandas_and_datasets_read_a_part_with_the_declared_schema(path):
@@ -366,14 +367,14 @@ def test_a_part_without_a_checksum_is_none(path):
 
 
 def test_a_reason_that_looks_like_the_checksum_does_not_hide_it(path):
-    mark = "klsim.crc32\x18\x0800000000"
+    mark = "klsim.crc32\x18\x081a2b3c4d"
     reasons = pa.array([mark] * ROWS.num_rows).dictionary_encode()
     place = TRIALS.get_field_index("reason")
     rows = ROWS.set_column(place, TRIALS.field(place), reasons.cast(TRIALS.field(place).type))
     content = encode(rows, HEAD)
     path.write_bytes(content)
     assert holds(path, HEAD)
-    assert content.count(mark.encode()) >= 2, "it stands in the file as it is"
+    assert content.count(mark.encode()) >= 1, "it stands in the file as it is"
     at = content.find(mark.encode())
     assert not any(is_taken(flipped(at + 15, bit, content)) for bit in range(8))
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.analysis.quantiles import FEW, PASSES, Quantiles, ordered, value_of
+from sim.analysis.quantiles import FEW, PASSES, Quantiles, distinct, ordered, value_of, values_of
 from sim.analysis.ranks import LEVELS, interval_ranks
 
 PERCENT = (5, 25, 50, 75, 95)
@@ -122,11 +122,20 @@ def test_any_cut_of_any_stream_gives_the_same_quantiles(given_):
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.lists(numbers, max_size=30))
+def test_different_keys_come_once_each_and_say_how_often_they_came(values):
+    keys, often = distinct(np.array(values * 2 + values[:1], dtype=np.float64))
+    known, expected = np.unique(np.array(values * 2 + values[:1]) + 0.0, return_counts=True)
+    assert values_of(keys).tolist() == known.tolist()
+    assert often.tolist() == expected.tolist()
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
 @given(st.lists(numbers, min_size=2, max_size=30))
 def test_keys_sort_as_values_do_and_lead_back_to_them(values):
     values = np.array(values)
     keys = ordered(values)
-    assert [value_of(key) for key in keys.tolist()] == values.tolist()
+    assert [value_of(key) for key in keys.tolist()] == values_of(keys).tolist() == values.tolist()
     assert np.array_equal(np.less.outer(values, values), np.less.outer(keys, keys))
 
 

@@ -317,7 +317,7 @@ def test_a_bag_that_cannot_be_drawn_is_told_without_a_traceback(tmp_path, monkey
     def torn(*_: object) -> None:
         raise RuntimeError("the bag is torn")
 
-    monkeypatch.setattr(kind, "tally", torn)
+    monkeypatch.setattr(kind, "cells", torn)
     with pytest.raises(BlockFailed, match="block 0 of bag 'back' failed: RuntimeError: the bag is"):
         replay(path, "back", 0)
 

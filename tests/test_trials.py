@@ -397,14 +397,14 @@ def test_an_interruption_is_no_failure_of_an_estimator():
 
 
 def test_a_counted_q_is_drawn_from_a_stream_of_its_own():
-    whole = experiment(models={"few": Sampled()}, estimators={"a": First(), "q": OfQ()}, trials=20)
+    whole = experiment(models={"few": Sampled()}, estimators={"a": First(), "q": OfQ()}, trials=200)
     frame = cell_rows(whole, "urn", 0).to_pandas()
     stream = whole.stream("urn", "few", "model", index=0)
     for size in (2, 5):
-        by_hand = stream.multinomial(2 * size, [0.5, 0.5], 4096)[:20, 0]
+        by_hand = stream.multinomial(2 * size, [0.5, 0.5], 4096)[:200, 0]
         own = frame[(frame["size"] == size) & (frame["estimator"] == "q")]
         ok = (own["status"] == "ok").to_numpy()
-        assert 0 < ok.sum() < 20
+        assert 0 < ok.sum() < 200
         assert own[ok]["estimate"].tolist() == by_hand[ok].tolist()
         assert set(own["model_size"]) == {2 * size}
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from sim.analysis.regression import Adjusted, Adjustment
 from sim.analysis.series import Key, Line, Series
-from sim.contracts.arrays import Counts, Mix, Reference
+from sim.cells import Cells
+from sim.contracts.arrays import Counts, Mix, Reference, Values
 from sim.contracts.bag import Bag
 from sim.controls import PLUG_IN, QUADRATIC, Controls
 from sim.experiment import Cell, Experiment
@@ -88,8 +89,14 @@ class Adjustments:
         if one is None or one.mcse > 0:
             return one
         if key not in self._combinations:
-            self._combinations[key] = is_combination(self._experiment, key)
+            self._combinations.update(self._tried((line.bag, size, line.model)))
         return one if self._combinations[key] else None
+
+    def _tried(self, place: Place) -> dict[Key, bool]:
+        """Return of each cell of a place whose trials leave nothing whether any counts would."""
+        found = self._found[place]
+        keys = [key for key in self._keys[place] if _leaves_nothing(found, self._columns[key])]
+        return dict(zip(keys, are_combinations(self._experiment, place, keys), strict=True))
 
     def columns(self, key: Key) -> dict[str, float | None]:
         """Return the columns of the summary that say it; none where it has none."""
@@ -106,7 +113,7 @@ class Adjustments:
 def _adjusted(cells: Sequence[Series], controls: Sequence[Series]) -> Adjustment:
     """Return the regression of the cells of a place in one part."""
     found = Adjustment([one.truth for one in cells], [one.truth for one in controls])
-    values, x = (np.stack([one.estimate for one in each], axis=1) for each in (cells, controls))
+    values, x = (np.stack([one.estimate for one in each]).T for each in (cells, controls))
     found.add(values, x)
     return found
 
@@ -121,32 +128,46 @@ def used(controls: Sequence[str], bag: Bag) -> list[str]:
     return [name for name in controls if not (twice and name == QUADRATIC)]
 
 
-def is_combination(experiment: Experiment, key: Key) -> bool:
-    """Return whether an estimate is a combination of its controls for any counts.
+def are_combinations(experiment: Experiment, place: Place, keys: Sequence[Key]) -> list[bool]:
+    """Return of each cell of a place whether it is a combination of its controls for any counts.
 
     Tried on outcomes far more spread than trials are: many lack a colour, or show one only.
     """
-    line, size = key
-    [cell] = [c for c in experiment.cells(line.bag) if _is_of(c, key)]
-    bag = experiment.bags[line.bag]
-    models = {line.model: experiment.models[line.model]} if line.model is not None else {}
+    label, size, model = place
+    there = experiment.cells(label)
+    cells = [next(cell for cell in there if _is_of(cell, key)) for key in keys]
+    bag = experiment.bags[label]
+    models = {model: experiment.models[model]} if model is not None else {}
     controls = Controls(bag, models, experiment.unit)
     rng = np.random.default_rng(0)
     found: Adjustment | None = None
     for counts in _spread(bag.expected(size), size, rng):
-        known = _reference(experiment, key, len(counts), rng)
-        with np.errstate(all="ignore"):
-            try:
-                values = cell.estimator.estimate(counts, known, cell.target)
-            except Exception:  # anybody's estimator: it need not answer to what cannot come
-                return False
-        every = {one.estimator: one for one in controls.outcomes(size, counts)}
+        known = _reference(experiment, place, len(counts), rng)
+        units = [cell.target.per_unit(experiment.unit) for cell in cells]
+        values = np.stack([_values(cell, counts, known) for cell in cells], axis=1) / units
+        every = {one.estimator: one for one in controls.outcomes(Cells(counts, size))}
         beside = [every[name] for name in used(list(every), bag)]
-        found = found or Adjustment([0.0], [one.truth for one in beside])
+        found = found or Adjustment(np.zeros(len(cells)), [one.truth for one in beside])
         x = np.stack([one.estimates for one in beside], axis=1)
-        found.add(values[:, np.newaxis] / cell.target.per_unit(experiment.unit), x)
-    one = None if found is None else found.of(0)
+        found.add(values, x)
+    return [found is not None and _leaves_nothing(found, column) for column in range(len(cells))]
+
+
+def _leaves_nothing(found: Adjustment, column: int) -> bool:
+    one = found.of(column)
     return one is not None and one.mcse == 0
+
+
+def _values(cell: Cell, counts: Counts, known: Reference) -> Values:
+    """Return the estimates; NaN where they raise: an estimator need not answer to what cannot be.
+
+    One that is not finite has no result.
+    """
+    with np.errstate(all="ignore"):
+        try:
+            return cell.estimator.estimate(counts, known, cell.target)
+        except Exception:  # anybody's estimator
+            return np.full(len(counts), np.nan)
 
 
 def _is_of(cell: Cell, key: Key) -> bool:
@@ -170,13 +191,14 @@ def _spread(p: Mix, size: int, rng: np.random.Generator) -> Iterator[Counts]:
 
 
 def _reference(
-    experiment: Experiment, key: Key, trials: int, rng: np.random.Generator
+    experiment: Experiment, place: Place, trials: int, rng: np.random.Generator
 ) -> Reference:
-    bag = experiment.bags[key.line.bag]
-    if key.line.model is None:
-        return Reference.known(bag.truth(key.size))
-    model = experiment.models[key.line.model]
-    q, number = model.truth(bag, key.size), model.drawn(key.size)
+    label, size, beside = place
+    bag = experiment.bags[label]
+    if beside is None:
+        return Reference.known(bag.truth(size))
+    model = experiment.models[beside]
+    q, number = model.truth(bag, size), model.drawn(size)
     if number is None:
         return Reference.known(q)
     return Reference.counted(rng.multinomial(number, q / q.sum(), trials))

@@ -8,7 +8,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.analysis.quantiles import Quantiles
+from sim.analysis.quantiles import Quantiles, distinct, ordered, values_of
 
 
 @dataclass
@@ -30,10 +30,11 @@ class Answers:
 
     def add(self, known: NDArray[np.float64]) -> None:
         """Take a batch: every answer, infinite ones too, the same in each pass."""
+        keys, numbers = distinct(known)  # often few: of few counts
         if not self.estimates.done:
-            self.estimates.add(known)
+            self.estimates.take(keys, numbers)
         if isfinite(self.truth) and not self.errors.done:
-            self.errors.add(np.abs(known - self.truth))
+            self.errors.take(ordered(np.abs(values_of(keys) - self.truth)), numbers)
 
     def narrow(self) -> None:
         """Close a pass."""

@@ -7,11 +7,11 @@ from math import ceil, exp, isfinite
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from sim.analysis.curves import Curve, curve, likeness
 from sim.analysis.fits import SEEN, Fit
 from sim.asymptotics import PowerLaw
+from sim.special import ndtri
 
 Floats = NDArray[np.float64]
 

@@ -11,11 +11,11 @@ from math import isfinite, nan, sqrt
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from scipy.special import bdtr, stdtr
 
 from sim.analysis.pairs import CARRIED, LEAST_TRIALS
 from sim.analysis.together import Cell, Switches
 from sim.laws.counts import Hypergeometric
+from sim.special import bdtr, stdtr
 
 Row = Mapping[str, Any]
 Verdict = Literal["better", "worse", "different", "equal", "untold"]

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import betaincinv, chdtri, ndtri
+
+from sim.special import betaincinv, chdtri, ndtri
 
 CELL: Final = ["bag", "model", "target", "estimator", "size"]
 

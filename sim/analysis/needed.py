@@ -12,12 +12,12 @@ from math import ceil, exp, inf, log, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from sim.analysis.curves import curve, likeness
 from sim.analysis.fits import LEAST_SIZES, fit, rates
 from sim.analysis.plateau import Remains
 from sim.exact.values import reaches
+from sim.special import ndtri
 
 Floats = NDArray[np.float64]
 Places = tuple[float, float, float]

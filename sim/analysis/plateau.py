@@ -12,10 +12,10 @@ from math import nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import fdtrc
 
 from sim.analysis.fits import LEAST_SIZES
 from sim.asymptotics import Quantity
+from sim.special import fdtrc
 
 Floats = NDArray[np.float64]
 Shown = tuple[Floats, Floats, Floats]

@@ -35,8 +35,18 @@ def ordered(values: NDArray[np.float64]) -> Keys:
 
 def value_of(key: int) -> float:
     """Return the value of an ordered key."""
-    bits = key & ~(1 << 63) if key >> 63 else ~key & (2**64 - 1)
-    return float(np.array([bits], dtype=np.uint64).view(np.float64)[0])
+    return float(values_of(np.array([key], dtype=np.uint64))[0])
+
+
+def values_of(keys: Keys) -> NDArray[np.float64]:
+    """Return the values of ordered keys."""
+    return np.where(keys & _TOP, keys & ~_TOP, ~keys).view(np.float64)
+
+
+def distinct(values: NDArray[np.float64]) -> tuple[Keys, Numbers]:
+    """Return the different keys of values, ascending, and how often each came."""
+    keys = np.sort(ordered(values), kind="stable")  # of whole numbers, the fastest there is
+    return _grouped(keys, np.ones(len(keys), dtype=np.int64))
 
 
 class Quantiles:
@@ -70,11 +80,15 @@ class Quantiles:
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Take a batch: every value that is not NaN, the same in each pass."""
-        keys = ordered(values)
+        self.take(*distinct(values))
+
+    def take(self, keys: Keys, numbers: Numbers) -> None:
+        """Take a batch as the keys of its values, in any order, and how often each came."""
         if self._pass:
             before = keys >> np.uint64(64 - _BITS[self._pass - 1])
-            keys = keys[np.isin(before, self._prefixes)]
-        self._count(*np.unique(_cut(keys, 64, self._bits), return_counts=True))
+            wanted = np.isin(before, self._prefixes)
+            keys, numbers = keys[wanted], numbers[wanted]
+        self._count(_cut(keys, 64, self._bits), numbers)
         if len(self._keys) > self._few:
             self._shorten(_BITS[self._pass])
 
@@ -93,24 +107,18 @@ class Quantiles:
             self._shorten(_BITS[self._pass])
 
     def _count(self, keys: Keys, numbers: Numbers) -> None:
-        """Add to what is kept: different keys, ascending, and how often each came."""
-        if len(self._keys) == 0:
-            self._keys, self._numbers = keys, numbers
-            return
-        kept = np.union1d(self._keys, keys)
-        sums = np.zeros(len(kept), dtype=np.int64)
-        sums[np.searchsorted(kept, self._keys)] += self._numbers
-        sums[np.searchsorted(kept, keys)] += numbers
-        self._keys, self._numbers = kept, sums
+        """Add to what is kept: keys in any order, and how often each came."""
+        every = np.concatenate([self._keys, keys])
+        order = np.argsort(every, kind="stable")
+        numbers = np.concatenate([self._numbers, numbers])
+        self._keys, self._numbers = _grouped(every[order], numbers[order])
 
     def _shorten(self, bits: int) -> None:
         """Keep no more than so many leading bits of the keys."""
-        if bits >= self._bits:
-            return
-        kept, place = np.unique(_cut(self._keys, self._bits, bits), return_inverse=True)
-        sums = np.zeros(len(kept), dtype=np.int64)
-        np.add.at(sums, place, self._numbers)
-        self._keys, self._numbers, self._bits = kept, sums, bits
+        if bits < self._bits:
+            cut = _cut(self._keys, self._bits, bits)
+            self._keys, self._numbers = _grouped(cut, self._numbers)
+            self._bits = bits
 
     def narrow(self) -> None:
         """Close a pass: find the key that holds each rank."""
@@ -170,3 +178,11 @@ class Quantiles:
 def _cut(keys: Keys, bits: int, fewer: int) -> Keys:
     """Return the leading bits of keys that have so many."""
     return keys >> np.uint64(bits - fewer)
+
+
+def _grouped(keys: Keys, numbers: Numbers) -> tuple[Keys, Numbers]:
+    """Return the different ones of ascending keys, and how often each came in all."""
+    if len(keys) == 0:
+        return keys, numbers
+    firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    return keys[firsts], np.add.reduceat(numbers, firsts)

@@ -8,9 +8,9 @@ from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincc
 
 from sim.exact.values import LEVELS
+from sim.special import betainc, betaincc
 
 
 def quantile_ranks(total: int, levels: Sequence[float] = LEVELS) -> list[int]:

@@ -77,6 +77,7 @@ class Adjustment:
     def add(self, values: Floats, controls: Floats) -> None:
         """Take estimates, (trials, cells), NaN where there is none, and controls of the trials.
 
+        They are few beside the trials: soonest taken where each one's trials lie together.
         A cell with an estimate that is not finite has no result any more.
         """
         if len(values) == 0:
@@ -85,16 +86,17 @@ class Adjustment:
         new._valid &= np.isfinite(values).all(axis=0)
         new._pivots = np.where(new._valid, values[0], 0.0)
         new._trials = len(values)
-        ones = np.ones((len(controls), 1))
+        ones = np.ones((1, len(controls)))
         above = np.where(new._valid, values - new._pivots, 0.0)
-        new._reduce(np.hstack([ones, controls - self._means]), above)
+        new._reduce(np.vstack([ones, (controls - self._means).T]).T, above)
         new._look(controls)
         self.merge(new)
 
     def merge(self, other: Adjustment) -> None:
         """Take what was found of further trials, of the same cells and controls."""
         if not self._trials:
-            self._pivots = other._pivots
+            self._take(other)
+            return
         above = other._projected + np.outer(other._triangle[:, 0], other._pivots - self._pivots)
         rows = np.vstack([self._triangle, other._triangle])
         self._reduce(rows, np.vstack([self._projected, above]))
@@ -102,8 +104,20 @@ class Adjustment:
         self._valid &= other._valid
         self._trials += other._trials
         pairs = zip(self._seen, other._seen, strict=True)
-        self._seen = [np.union1d(mine, new)[: self._enough] for mine, new in pairs]
+        self._seen = [self._joined(mine, new) for mine, new in pairs]
         self._plane = None
+
+    def _take(self, other: Adjustment) -> None:
+        """Become what was found, where there was nothing yet."""
+        self._pivots, self._trials, self._plane = other._pivots, other._trials, None
+        self._triangle, self._projected = other._triangle, other._projected
+        self._left, self._seen = self._left + other._left, other._seen
+        self._valid &= other._valid
+
+    def _joined(self, mine: NDArray[np.float32], new: NDArray[np.float32]) -> NDArray[np.float32]:
+        if len(mine) >= self._enough:
+            return mine
+        return np.unique(np.concatenate([mine, new]), return_index=True)[0][: self._enough]
 
     def picked(self, cells: Sequence[int | None]) -> Adjustment:
         """Return this for some cells, in this order; None is a cell that has no result."""
@@ -118,12 +132,13 @@ class Adjustment:
     def _reduce(self, rows: Floats, above: Floats) -> None:
         """Take the place of these rows, and of what stands beside them, by fewer rows."""
         basis, self._triangle = np.linalg.qr(rows)
+        basis = np.asfortranarray(basis)  # as what is reduced
         self._projected = np.zeros((len(self._triangle), len(self._truths)))
         left = above
         for _ in range(2):  # once more: what is left is small beside what it was taken from
             step = basis.T @ left
             self._projected += step
-            left = left - basis @ step
+            left = left - (step.T @ basis.T).T
         with np.errstate(over="ignore", invalid="ignore"):
             self._left += np.square(left).sum(axis=0)
 

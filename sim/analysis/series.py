@@ -92,4 +92,7 @@ def _labels(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], list[str | None
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
     names = [*array.dictionary.to_pylist(), None]
-    return array.indices.fill_null(len(names) - 1).to_numpy(), names
+    codes = array.indices.to_numpy(zero_copy_only=False)
+    if array.indices.null_count:  # they came as floating-point numbers, null as NaN
+        codes = np.nan_to_num(codes, nan=len(names) - 1).astype(np.int64)
+    return codes, names

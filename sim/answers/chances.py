@@ -5,9 +5,9 @@ from __future__ import annotations
 from math import ceil
 
 import numpy as np
-from scipy.special import betainc, betaincc, betaincinv, chdtrc, chdtri
 
 from sim.exact.values import Floats
+from sim.special import betainc, betaincc, betaincinv, chdtrc, chdtri
 
 
 def proportion(hits: int, trials: int, level: float) -> tuple[float, float]:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from math import ceil, exp, hypot, log, sqrt
 
 import numpy as np
-from scipy.special import expit, logit, ndtri
 
 from sim.answers.outcomes import estimates
 from sim.answers.question import How
@@ -20,7 +19,8 @@ from sim.checks import MOST_DRAWS
 from sim.contracts.arrays import Counts
 from sim.exact.task import Task
 from sim.exact.values import Floats
-from sim.kernels import multinomial_tally
+from sim.multinomial import multinomial_tally
+from sim.special import expit, logit, ndtri
 
 _ROUGH = 1_000
 _SIZES = 11

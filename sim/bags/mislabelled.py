@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
+from sim.cells import Cells
 from sim.checks import Label, guess, placed
 from sim.compositions import Balls
 from sim.contracts.arrays import Counts, Mix
 from sim.contracts.bag import Bag
-from sim.kernels import multinomial_tally
 from sim.laws.counts import Multinomial
+from sim.multinomial import multinomial_tally, narrow_tally
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -76,6 +77,11 @@ class Mislabelled(Bag):
     ) -> Iterator[Counts]:
         """Yield cumulative multinomial increments of what is read."""
         return multinomial_tally(self._read, sizes, trials, rng)
+
+    def cells(self, sizes: Sequence[int], trials: int, rng: np.random.Generator) -> Iterator[Cells]:
+        """Yield the same counts, in fewer bytes."""
+        tallies = narrow_tally(self._read, sizes, trials, rng)
+        return map(Cells, tallies, sizes)
 
     def count_law(self, n: int) -> Multinomial:
         """Return the binomial law of each count as read."""

@@ -13,9 +13,10 @@ from sim.checks import Amount, Value, placed
 from sim.compositions import Balls, aligned
 from sim.contracts.arrays import Counts, Mix
 from sim.contracts.bag import Bag
-from sim.kernels import dirichlet, multinomial_tally
+from sim.kernels import dirichlet
 from sim.laws.counts import CountLaw
 from sim.laws.tables import dirichlet_multinomial, multinomial_mixture
+from sim.multinomial import multinomial_tally
 
 
 class Weighted(Value):

@@ -6,6 +6,7 @@ Nothing heavy is imported before signals are attended to: they may come at any t
 from __future__ import annotations
 
 import atexit
+import gc
 import io
 import os
 import signal
@@ -28,6 +29,7 @@ def main() -> NoReturn:
     try:
         end.attend()
         _mend_streams()
+        gc.disable()  # of what is imported nothing is ever rubbish; `Verbs` ends this
         code = import_module("sim.cli.verbs").code()
         end.now(code)
     except BaseException as error:

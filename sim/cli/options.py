@@ -63,7 +63,7 @@ def number_of(workers: int | None, engine: str) -> int:
 
 def console() -> Console:
     """Return where results go: as wide as the terminal, 120 columns where there is none."""
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(width=None if sys.stdout.isatty() else 120, emoji=False)
     console.push_render_hook(_Harmless())
     return console
 

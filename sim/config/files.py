@@ -9,7 +9,6 @@ from pathlib import Path as FilePath
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
@@ -96,7 +95,7 @@ def _counted(path: FilePath, name: str) -> Counter[tuple[Any, str]]:
 
 
 def _add(every: Counter[tuple[Any, str]], piece: pa.Array, name: str) -> None:
-    for row in pc.value_counts(piece).to_pylist():
+    for row in piece.value_counts().to_pylist():
         every[_key(row["values"])] += row["counts"]
     if len(every) - ((None, "") in every) > MOST_DISTINCT:
         raise FileFault(

@@ -5,16 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Annotated, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from simpy import Environment, Event
 
+from sim.cells import Cells
 from sim.contracts.arrays import Colours, Counts, Mix
 from sim.contracts.component import Component, Family
-from sim.laws.counts import CountLaw
 from sim.sizes import Sizes
+
+if TYPE_CHECKING:
+    from sim.laws.counts import CountLaw
 
 
 class Bag(Component, ABC):
@@ -57,6 +60,11 @@ class Bag(Component, ABC):
 
         The array may be changed by the next step: whoever keeps it, copies it.
         """
+
+    def cells(self, sizes: Sequence[int], trials: int, rng: np.random.Generator) -> Iterator[Cells]:
+        """Yield the counts of `tally`; a bag that holds them in fewer bytes gives those here."""
+        for size, counts in zip(sizes, self.tally(sizes, trials, rng), strict=True):
+            yield Cells(counts, size)
 
     def count_law(self, n: int) -> CountLaw | None:
         """Return the exact law of the counts of n draws; None where it is not known."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 import pkgutil
+import sys
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -47,6 +48,15 @@ class Component(Value, ABC):
         return inspect.cleandoc(block)
 
 
+@cache
+def _entry_points(_path: tuple[str, ...]) -> tuple[EntryPoint, ...]:
+    """Return those of all families: to look through what is installed takes its time.
+
+    What that is follows from the path of imports.
+    """
+    return tuple(entry_points(group=_GROUP))
+
+
 @dataclass(frozen=True)
 class Family:
     """The members of one shelf, by kind; a member is imported when it is asked for.
@@ -68,7 +78,7 @@ class Family:
     @cached_property
     def _installed(self) -> dict[str, EntryPoint]:
         prefix = f"{self.name}."
-        points = (p for p in entry_points(group=_GROUP) if p.name.startswith(prefix))
+        points = (p for p in _entry_points(tuple(sys.path)) if p.name.startswith(prefix))
         return {point.name.removeprefix(prefix): point for point in points}
 
     @property

@@ -37,8 +37,7 @@ class EntropyEstimator(Estimator, ABC):
         """Return the weight of each colour's surprise: how often it was drawn."""
         return np.asarray(counts / size)
 
-    def estimate(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
-        """Return Σ share · ŝ − Ĥ, or either part, of each row."""
+    def _row_by_row(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
         if target.name == "entropy":
             return self.entropy(counts)
         cross = self.cross(counts, counts.sum(axis=-1, keepdims=True), reference)

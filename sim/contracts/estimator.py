@@ -10,8 +10,9 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 
 from sim.asymptotics import PowerLaw, Quantity, counted_kl
+from sim.cells import Cells, sums_alike
 from sim.checks import Label
-from sim.contracts.arrays import Counts, Mix, Reference, Sizes, Terms, Values
+from sim.contracts.arrays import Colours, Counts, Mix, Reference, Sizes, Terms, Values
 from sim.contracts.component import Component, Family
 from sim.contracts.interval import AnyInterval
 from sim.contracts.learner import AnyLearner
@@ -89,12 +90,55 @@ class Estimator(Component, ABC):
         """Return whether terms from two samples are a(c) + b(d) + s(c) h(d) for c, d > 0."""
         return False
 
-    @in_pieces
     def estimate(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
         """Return the estimates, shape (trials,), of counts, shape (trials, K); nats.
 
         inf is infinite, NaN undefined; an exception is a failure.
         """
+        if not self._adds(reference, target):
+            return self._row_by_row(counts, reference, target)
+        cells = Cells.of(counts)
+        if cells is None:
+            return self._differing(counts, reference, target)
+        return self._summed(cells, reference, target)
+
+    def summed(self, cells: Cells, reference: Reference, target: Divergence) -> Values | None:
+        """Return the same by what was found of these counts before; None where it is no help.
+
+        It is one where the estimator is additive and Q known. Nobody may write to it.
+        """
+        return self.added(cells, reference, target) if self._adds(reference, target) else None
+
+    def added(self, cells: Cells, reference: Reference, target: Divergence) -> Values:
+        """Return the sums over colours of an additive estimator, Q known, worked out once."""
+        name = (self, target.name, reference.q.tobytes())
+        return self._summed(cells, reference, target, name)
+
+    def _adds(self, reference: Reference, target: Divergence) -> bool:
+        if reference.counts is not None:
+            return False
+        none = np.zeros(0, dtype=np.int64)
+        return self.terms(none, 1, reference.gather(none), target) is not None
+
+    def _summed(
+        self, cells: Cells, reference: Reference, target: Divergence, name: object = None
+    ) -> Values:
+        def term(counts: Counts, colour: Colours) -> Any:
+            return self.terms(counts, cells.size, reference.gather(colour), target)
+
+        return cells.sums(term, name)
+
+    @in_pieces
+    def _differing(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
+        size = counts.sum(axis=-1, keepdims=True)
+
+        def terms(counts: Counts) -> Any:
+            return self.terms(counts, size, reference, target)
+
+        return sums_alike(terms(counts), counts, size, lambda: terms(np.zeros_like(counts)))
+
+    @in_pieces
+    def _row_by_row(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
         size = counts.sum(axis=-1, keepdims=True)
         terms = self.terms(counts, size, reference, target)
         if terms is None:
@@ -140,8 +184,7 @@ class Loss(Estimator):
         return None if learned is None else target.terms(reference.q, learned)
 
     @in_pieces
-    def estimate(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
-        """Return D(P‖learned) for each row of counts."""
+    def _row_by_row(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
         return target(reference.q, self.learner.fit(counts))
 
     def theory(self, quantity: Quantity, p: Mix, q: Mix, target: Divergence) -> PowerLaw | None:

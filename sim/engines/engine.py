@@ -80,7 +80,11 @@ class Engine:
             with open_pool(workers or self.workers) as hands:
                 yield hands
         else:
-            yield SerialWorkers()
+            hands = SerialWorkers()
+            try:
+                yield hands
+            finally:
+                hands.shutdown(cancel_futures=True)
 
 
 def _cluster() -> Any:

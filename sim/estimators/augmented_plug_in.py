@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from scipy.special import xlogy
 
 from sim.contracts.arrays import Terms
 from sim.contracts.entropy import AdditiveEntropy
+from sim.special import xlogy
 
 
 class AugmentedPlugIn(AdditiveEntropy):

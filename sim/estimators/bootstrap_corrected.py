@@ -7,11 +7,11 @@ from math import comb
 from typing import ClassVar, Literal
 
 import numpy as np
-from scipy.special import xlogy
 
 from sim.contracts.arrays import Mix, Terms
 from sim.contracts.entropy import AdditiveEntropy
 from sim.laws.pmf import binomial_pmf
+from sim.special import xlogy
 
 _LARGE = 300.0
 _ORDER = 16

@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import xlogy
 
 from sim.contracts.arrays import Terms
 from sim.contracts.entropy import AdditiveEntropy
+from sim.special import xlogy
 
 
 class BuPlugIn(AdditiveEntropy):

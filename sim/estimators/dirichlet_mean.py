@@ -6,10 +6,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy.special import psi
 
 from sim.contracts.arrays import Counts, Mix, Sizes, Terms
 from sim.contracts.entropy import AdditiveEntropy
+from sim.special import psi
 
 
 class DirichletMean(AdditiveEntropy):

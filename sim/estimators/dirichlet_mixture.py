@@ -7,13 +7,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy.special import psi
 
 from sim.checks import placed
 from sim.contracts.arrays import Counts, Reference, Values
 from sim.contracts.estimator import Estimator
 from sim.divergences import Divergence
 from sim.priors import Floats, Ints, log_likelihood, nodes, slope, spectrum
+from sim.special import psi
 
 MOST_COLOURS = 1000
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy.special import psi
 
 from sim.asymptotics import PowerLaw, Quantity
 from sim.contracts.arrays import Mix, Terms
 from sim.contracts.entropy import AdditiveEntropy
 from sim.divergences import Divergence
+from sim.special import psi
 
 
 class Grassberger(AdditiveEntropy):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy.special import xlogy
 
 from sim.contracts.arrays import Mix, Terms
 from sim.contracts.entropy import AdditiveEntropy
+from sim.special import xlogy
 
 
 class MillerMadow(AdditiveEntropy):

@@ -6,11 +6,11 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import psi
 
 from sim.contracts.arrays import Counts, Values
 from sim.contracts.entropy import EntropyEstimator
 from sim.priors import Floats, Ints, log_likelihood, nodes, slope, spectrum
+from sim.special import psi
 
 _REACH = 35.0
 

@@ -73,8 +73,7 @@ class PlugIn(Estimator):
         return target.separable
 
     @in_pieces
-    def estimate(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
-        """Return D(learned‖Q) for each row of counts."""
+    def _row_by_row(self, counts: Counts, reference: Reference, target: Divergence) -> Values:
         p = self.learner.fit(counts)
         if reference.counts is None:
             return target(p, reference.q)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,6 +23,9 @@ MOST_BOUNDED = 2**17
 """Outcomes that are given bounds: an interval is more work than an estimate."""
 
 _TOGETHER = 2**16
+
+_FEW = 2**12
+"""Outcomes that are kept for who asks next."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +77,20 @@ def _pairs(law: CountLaw, second: CountLaw) -> Iterator[Outcomes]:
 
 
 def _of(law: CountLaw) -> tuple[Ints, Floats]:
+    return _few_of(law) if _width(law) <= _FEW else _all_of(law)
+
+
+def _all_of(law: CountLaw) -> tuple[Ints, Floats]:
     low, high = law.window()
     first = np.arange(low[0], high[0] + 1)
     weights = law.pmf(np.zeros_like(first), first)
-    return np.stack([first, law.size - first][: law.colours], axis=1), weights / weights.sum()
+    counts = np.stack([first, law.size - first][: law.colours], axis=1)
+    counts.flags.writeable = False  # all estimators see the same
+    return counts, weights / weights.sum()
+
+
+_few_of = lru_cache(maxsize=256)(_all_of)
+"""A law is asked for by every cell of its bag and size."""
 
 
 def listed_values(

@@ -7,7 +7,7 @@ of independent counts given their sum (see `CountLaw`).
 
 from __future__ import annotations
 
-from math import sqrt
+from math import inf, isfinite, isinf, sqrt
 
 import numpy as np
 
@@ -16,8 +16,11 @@ from sim.contracts.estimator import Estimator
 from sim.divergences import Divergence
 from sim.exact.listing import listed_values
 from sim.exact.values import UNKNOWN, Exact, Floats, Support, moments
-from sim.laws.counts import CountLaw, JointLaw
+from sim.laws.counts import LEAST_ANGLES, CountLaw, JointLaw
 from sim.laws.pmf import MOST_WORK
+
+_AT_ONCE = 2**18
+"""Counts whose terms and probabilities are worked out together: they take some ten arrays."""
 
 
 def exact_mean(
@@ -30,13 +33,8 @@ def exact_mean(
     if law.colours <= 2:
         listed = _listed(law, estimator, reference, target)
         return listed.mean if listed.p_infinite == 0 else None
-    support = Support.of(*law.window())
-    if support is None:
-        return None
-    terms = _terms(support, law, estimator, reference, target)
-    if terms is None or not np.isfinite(terms).all():
-        return None
-    return float(np.sum(law.pmf(support.colour, support.count) * terms))
+    mean = _mean(law, estimator, reference, target)
+    return mean if mean is not None and isfinite(mean) else None
 
 
 def one_sample(
@@ -51,20 +49,37 @@ def one_sample(
 def _additive(
     law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence
 ) -> Exact:
-    support = Support.of(*law.window())
-    if support is None:
-        return UNKNOWN
-    terms = _terms(support, law, estimator, reference, target)
-    if terms is None or np.isnan(terms).any():
-        return UNKNOWN
+    mean = _mean(law, estimator, reference, target)
     joint = law if isinstance(law, JointLaw) else None
-    if np.isinf(terms).any():
-        return _transformed(joint, estimator, reference, target) if joint else UNKNOWN
-    mean = float(np.sum(law.pmf(support.colour, support.count) * terms))
-    if np.array_equal(*law.window()):
+    if mean is None or (isinf(mean) and joint is None):
+        return UNKNOWN
+    if joint is not None and isinf(mean):
+        return _transformed(joint, estimator, reference, target)
+    low, high = law.window()
+    if np.array_equal(low, high):
         return Exact(mean, 0.0, 0.0)
-    sd = _transformed(joint, estimator, reference, target).sd if joint else None
-    return Exact(mean, sd, 0.0)
+    counts = int((high - low + 1).sum())
+    if joint is None or counts * LEAST_ANGLES > MOST_WORK:
+        return Exact(mean, None, 0.0)
+    return Exact(mean, _transformed(joint, estimator, reference, target).sd, 0.0)
+
+
+def _mean(
+    law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence
+) -> float | None:
+    """Return the mean in nats; infinite where a term is, None where it is not known."""
+    low, high = law.window()
+    if int((high - low + 1).sum()) > MOST_WORK:
+        return None
+    total, infinite = 0.0, False
+    for support in Support.pieces(low, high, _AT_ONCE):
+        terms = _terms(support, law, estimator, reference, target)
+        if terms is None or np.isnan(terms).any():
+            return None
+        infinite = infinite or bool(np.isinf(terms).any())
+        if not infinite:
+            total += float(np.sum(law.pmf(support.colour, support.count) * terms))
+    return inf if infinite else total
 
 
 def _listed(law: CountLaw, estimator: Estimator, reference: Reference, target: Divergence) -> Exact:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import sqrt
 from typing import Any, Self
@@ -133,6 +134,18 @@ class Support:
         starts = np.cumsum(width) - width
         colour = np.repeat(np.arange(len(width)), width)
         return cls(colour, np.arange(len(colour)) - starts[colour] + low[colour], starts)
+
+    @classmethod
+    def pieces(cls, low: Ints, high: Ints, most: int) -> Iterator[Support]:
+        """Yield the same for some colours after the others, about so many counts at a time."""
+        ends = np.cumsum(high - low + 1)
+        begin, before = 0, 0
+        while begin < len(ends):
+            end = max(begin + 1, int(np.searchsorted(ends, before + most, side="right")))
+            piece = cls.of(low[begin:end], high[begin:end])
+            assert piece is not None
+            yield replace(piece, colour=piece.colour + begin)
+            begin, before = end, int(ends[end - 1])
 
     def sums(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return the sum over each colour's counts; (support, …) to (K, …)."""

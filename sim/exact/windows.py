@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, log
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import betainc, rel_entr
 
-from sim.divergences import Divergence
-from sim.laws.pmf import Floats, Ints
+from sim.special import betainc, rel_entr
+
+if TYPE_CHECKING:
+    from sim.divergences import Divergence
+    from sim.laws.pmf import Floats, Ints
 
 UNIMODAL = frozenset(
     {"kl", "reverse_kl", "jeffreys", "js", "js_distance", "chi_square", "hellinger_squared"}

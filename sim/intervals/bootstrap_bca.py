@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from sim.contracts.arrays import Counts, Reference, Values
 from sim.contracts.interval import Estimates, Sample
 from sim.contracts.replicates import BootstrapInterval, Shares
+from sim.special import ndtr, ndtri
 
 _TOGETHER = 2**19
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from scipy.special import betaincinv
 
 from sim.contracts.arrays import Values
 from sim.contracts.interval import Bounds, Estimates, Interval, Sample, each_once, without_error
 from sim.divergences import Divergence
 from sim.extremes import projected
+from sim.special import betaincinv
 
 
 class ClopperPearson(Interval):

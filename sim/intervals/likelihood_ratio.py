@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from scipy.special import chdtri
 
 from sim.contracts.arrays import Counts, Values
 from sim.contracts.interval import Bounds, Estimates, Interval, Sample, each_once, without_error
 from sim.divergences import KL
 from sim.extremes import ends, highest, lowest, projected
+from sim.special import chdtri
 
 
 class LikelihoodRatio(Interval):

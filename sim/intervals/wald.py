@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import numpy as np
-from scipy.special import ndtri
 
 from sim.contracts.arrays import Mix, Reference, Values
 from sim.contracts.interval import Bounds, Estimates, Interval, Sample
+from sim.special import ndtri
 
 
 class Wald(Interval):

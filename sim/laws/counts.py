@@ -10,6 +10,9 @@ import numpy as np
 
 from sim.laws.pmf import Floats, Ints, binomial_pmf, poisson_pmf, window
 
+LEAST_ANGLES = 26
+"""No law given the sum of its counts is turned back from fewer (see `JointLaw.grid`)."""
+
 
 class CountLaw(ABC):
     """The exact law of how often each of K colours is drawn in n draws, one at a time."""

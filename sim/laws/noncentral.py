@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammainc, gammainccinv, gammaincinv, ndtr, ndtri
 
 from sim.laws.pmf import Floats
 from sim.roots import crossing
+from sim.special import gammainc, gammainccinv, gammaincinv, ndtr, ndtri
 
 _POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 _REACH = 9.0

@@ -10,14 +10,16 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
+import pyarrow as pa
 from threadpoolctl import threadpool_limits
 
 from sim.analysis.series import COLUMNS, Series, series
 from sim.engines import Engine
+from sim.engines.workers import Rest
 from sim.experiment import Experiment
-from sim.loop.crew import Block, Crew, Task
+from sim.loop.crew import Block, BlockError, Crew, Task, in_words
 from sim.loop.spread import TRIED, WORTH_WORKERS
 from sim.store.coverage import header, reusable
 from sim.store.directory import Directory
@@ -25,13 +27,11 @@ from sim.store.parts import content_of, encode, rows_of
 from sim.store.plain import write_through
 from sim.trials import block_rows
 
-
-class _BlockError(Exception):
-    """What went wrong in a block, in words: not every exception can travel between processes."""
-
-
 Progress = Callable[[int, int], None]
 """Called with the trials done and, as far as is known, the trials in all, over all bags."""
+
+
+_Rows = tuple[pa.Table, dict[str, Any]]
 
 
 class Judge(Protocol):
@@ -80,25 +80,36 @@ def make_part(experiment: Experiment, block: Block, there: Path, staged: Path) -
     Nothing comes back through the pool's pipe: a worker killed while it writes megabytes there
     would leave everybody else waiting for the rest.
     """
-    content = send_part(experiment, block, content_of(there))
+    begin_part(experiment, block, there, staged).finish()
+
+
+def begin_part(experiment: Experiment, block: Block, there: Path, staged: Path) -> Rest:
+    """Make a block's rows; the rest is to write them where the coordinator finds them."""
+    return Rest(partial(_write, _rows(experiment, block, content_of(there)), staged))
+
+
+def _write(rows: _Rows, staged: Path) -> None:
     try:
-        write_through(staged, content)
+        write_through(staged, _encoded(rows))
     except OSError as error:
-        raise _BlockError(f"{staged.parent}: {error.strerror}") from None
+        raise BlockError(f"{staged.parent}: {error.strerror}") from None
 
 
 def send_part(experiment: Experiment, block: Block, there: bytes) -> bytes:
-    """Return the bytes of a block's part; runs in a worker, which may see no disk of ours.
+    """Return the bytes of a block's part; runs in a worker, which may see no disk of ours."""
+    return _encoded(_rows(experiment, block, there))
 
-    What a part that is there already holds of it is not computed again.
-    """
-    try:
-        with threadpool_limits(1):
-            head = header(experiment, block.bag, block.index)
-            rows = block_rows(experiment, block.bag, block.index, reusable(there, head))
-            return encode(rows, head)
-    except Exception as error:
-        raise _BlockError(f"{type(error).__name__}: {error}") from None
+
+def _rows(experiment: Experiment, block: Block, there: bytes) -> _Rows:
+    """Compute what the part that is there does not hold; return all, and what is said of it."""
+    with in_words(), threadpool_limits(1):
+        head = header(experiment, block.bag, block.index)
+        return block_rows(experiment, block.bag, block.index, reusable(there, head)), head
+
+
+def _encoded(rows: _Rows) -> bytes:
+    with in_words():
+        return encode(*rows)
 
 
 def complete(
@@ -114,17 +125,12 @@ def complete(
     """
     ledger = _Ledger(experiment, directory, progress, judges)
     missing = ledger.missing()
-
-    def task(block: Block) -> Task:
-        there = directory.part(block.bag, block.index)
-        if engine.remote:
-            return partial(send_part, experiment, block, content_of(there))
-        staged = directory.staged(block.bag, block.index)
-        return partial(make_part, experiment, block, there, staged)
-
-    crew = Crew(engine, task, ledger.keep, ledger.wants)
+    beside = not judges  # a judge is heard before the next block is drawn
+    crew = Crew(engine, _tasks(experiment, directory, engine, beside), ledger.keep, ledger.wants)
     if engine.hesitant:
-        missing = _begin(crew, missing, ledger)
+        here = Engine("serial")
+        tasks = _tasks(experiment, directory, here, beside)
+        replace(crew, engine=here, task=tasks, held={}).work(_few(missing, ledger))
     first = next(missing, None)  # no workers for nothing
     if first is not None:
         crew.work(chain([first], missing))
@@ -132,19 +138,32 @@ def complete(
     return ledger.computed
 
 
-def _begin(crew: Crew, blocks: Iterator[Block], ledger: _Ledger) -> Iterator[Block]:
-    """Compute here as long as workers would not pay; return the blocks that are left."""
-    serial = replace(crew, engine=Engine("serial"), held={})
-    begun = time.monotonic()
+def _tasks(
+    experiment: Experiment, directory: Directory, engine: Engine, beside: bool
+) -> Callable[[Block], Task]:
+    """Return what makes a block's task; here, its part may be written beside the next block."""
+
+    def task(block: Block) -> Task:
+        there = directory.part(block.bag, block.index)
+        if engine.remote:
+            return partial(send_part, experiment, block, content_of(there))
+        make = begin_part if beside and not engine.parallel else make_part
+        return partial(make, experiment, block, there, directory.staged(block.bag, block.index))
+
+    return task
+
+
+def _few(blocks: Iterator[Block], ledger: _Ledger) -> Iterator[Block]:
+    """Yield blocks as long as workers would not pay."""
+    begun = before = time.monotonic()
     paces: dict[str, float] = {}
     for block in blocks:
-        before = time.monotonic()
-        serial.work(iter([block]))
+        yield block
         now = time.monotonic()
         paces[block.bag] = (now - before) / ledger.experiment.kept(block.bag, block.index)
+        before = now
         if now - begun > TRIED and ledger.left(paces) > WORTH_WORKERS:
-            break
-    return blocks
+            return
 
 
 class _Ledger:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
+from typing import Any
 
 from sim.engines import Engine
 from sim.engines.workers import WorkerDied, Workers
@@ -24,11 +25,27 @@ class BlockFailed(Fault):
     """A block that could not be computed; all that was finished is kept."""
 
 
+class BlockError(Exception):
+    """What went wrong in a block, in words: not every exception can travel between processes."""
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """Raise whatever goes wrong inside as a BlockError."""
+    try:
+        yield
+    except Exception as error:
+        raise BlockError(f"{type(error).__name__}: {error}") from None
+
+
 Made = bytes | None
 """What a worker gives back: the bytes of a part, or nothing where it wrote them itself."""
 
-Task = Callable[[], Made]
-"""What computes a block: it travels to a worker, so it can be pickled."""
+Task = Callable[[], Any]
+"""What computes a block and gives what was made of it, or the rest that gives it.
+
+One that travels to a worker can be pickled, and has no rest.
+"""
 
 LOOK = 1.0
 """Seconds after which workers are looked after though none has finished."""
@@ -77,7 +94,7 @@ class Crew:
     def _hand_out(self, workers: Workers, blocks: Iterator[Block]) -> None:
         if self.lost:
             return  # first those: a bag may be waiting for one of them to end
-        for block in islice(blocks, max(0, workers.window - len(self.held))):
+        while len(self.held) < workers.window and (block := next(blocks, None)) is not None:
             self.lost.append(block)  # submit raises where the pool is broken: nobody has it then
             self.held[workers.submit(self.task(block))] = block
             self.lost.remove(block)

@@ -133,7 +133,8 @@ def _kept(drawn: Drawn) -> Drawn:
         model: one if one.counts is None else replace(one, counts=one.counts.copy())
         for model, one in drawn.references.items()
     }
-    return replace(drawn, counts=drawn.counts.copy(), references=references)
+    cells = replace(drawn.cells, held=drawn.cells.held.copy())
+    return replace(drawn, cells=cells, references=references)
 
 
 class _Step(NamedTuple):

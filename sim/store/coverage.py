@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from sim.canary import canary
-from sim.experiment import Experiment
+from sim.experiment import STREAM_VERSION, Experiment
 from sim.rows import Outcome, outcomes
 from sim.store.directory import Directory
 from sim.store.heads import CONTROLS_VERSION, GROWING, SHELVES, most_rows, own
@@ -50,10 +50,7 @@ def parts(directory: Directory, experiment: Experiment) -> list[Parts]:
     for path in chain.from_iterable(of_bag.paths for of_bag in found):
         there = read_header(path)  # where it cannot be read, reading its rows says why
         if there is not None and not _belongs(there, path.name, experiment):
-            raise DamagedPart(
-                f"{path}: this part is not of the experiment that lies here; "
-                "`klsim run` computes its block again"
-            )
+            raise DamagedPart(f"{path}: {_foreign(there)}; `klsim run` computes its block again")
     return found
 
 
@@ -102,6 +99,15 @@ def reusable(there: bytes, head: dict[str, Any]) -> list[Outcome]:
         return []
     same = {family: _same(covered[family], asked[family]) for family in SHELVES}
     return [one for one in outcomes(rows, covered["trials"]) if _stands(one, same)]
+
+
+def _foreign(there: dict[str, Any]) -> str:
+    """Say why a part does not belong."""
+    drawn_by = there.get("stream")
+    if drawn_by != STREAM_VERSION:
+        expected = f"expected random streams of version {STREAM_VERSION}"
+        return f"{expected}; got a part drawn by version {drawn_by}"
+    return "this part is not of the experiment that lies here"
 
 
 def _belongs(there: dict[str, Any], name: str, experiment: Experiment) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ _KEY = b"klsim"
 _ROWS = b"klsim.rows"
 _LABELS = ["bag", "model", "target", "estimator", "status", "reason"]
 _NUMBERS = ["estimate", "truth", "se", "lower", "upper"]
+_BOUNDED = ["size", "trial"]
+"""Columns whose least and greatest value are written: who reads a part may pass it over.
+
+Those of the others help nobody, and take a third of the time that it takes to write.
+"""
+
+
+_PAGED = {"write_batch_size": 2**16}
+"""Rows that are handled at once: the more, the sooner done."""
+if "max_rows_per_page" in signature(pq.ParquetWriter).parameters:  # once there was no such bound
+    _PAGED["max_rows_per_page"] = 2**17
 
 
 NOT_WHOLE = (OSError, ValueError, KeyError, MemoryError, pa.ArrowException)
@@ -86,9 +98,11 @@ def encode(rows: pa.Table, head: dict[str, Any]) -> bytes:
     return seal(
         rows.replace_schema_metadata(metadata),
         compression_level=1,
+        write_statistics=_BOUNDED,
         use_dictionary=_LABELS,
         use_byte_stream_split=_NUMBERS,
         column_encoding=dict.fromkeys(("size", "model_size", "trial"), "DELTA_BINARY_PACKED"),
+        **_PAGED,
     )
 
 

@@ -6,7 +6,6 @@ their place. Any reader of Parquet takes it for one more key of the metadata.
 
 from __future__ import annotations
 
-import io
 import zlib
 from typing import Any
 
@@ -31,14 +30,14 @@ class Unsealed(pa.ArrowInvalid):  # type: ignore[misc]
 
 def seal(table: pa.Table, **options: Any) -> bytes:
     """Return a table as a Parquet file; the same table gives the same bytes."""
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()  # all in one call, beside which other threads go on
     options = {"compression": "zstd", "write_page_checksum": True, **options}
     with pq.ParquetWriter(sink, table.schema, **options) as writer:
         writer.write_table(table, row_group_size=2**20)
         writer.add_key_value_metadata({_KEY: _BLANK.decode()})
-    content = sink.getbuffer()
-    place = _place(sink.getvalue())
-    content[place : place + len(_BLANK)] = _digits(content, place)
+    content = bytearray(sink.getvalue())
+    place = _place(content)
+    content[place : place + len(_BLANK)] = _digits(memoryview(content), place)
     return bytes(content)
 
 
@@ -71,7 +70,7 @@ def expect_bounded(facts: pq.FileMetaData, most: int) -> None:
         raise pa.ArrowInvalid(f"{told}; expected at most {most:,} rows of {_ROW_BYTES:,} bytes")
 
 
-def _place(content: bytes) -> int:
+def _place(content: bytes | bytearray) -> int:
     """Return where the digits are: nothing that a label could be stands behind them."""
     return content.rfind(_MARK) + len(_MARK)
 

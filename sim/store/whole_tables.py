@@ -19,7 +19,9 @@ _EXPERIMENT = b"klsim.experiment"
 
 def encode_table(name: str, table: pa.Table, experiment: str) -> bytes:
     """Return the bytes of a table; it carries the text of its experiment in its metadata."""
-    return seal(table.cast(TABLES[name]).replace_schema_metadata({_EXPERIMENT: experiment}))
+    schema = TABLES[name]
+    table = table if table.schema.equals(schema) else table.cast(schema)
+    return seal(table.replace_schema_metadata({_EXPERIMENT: experiment}))
 
 
 def decode_table(name: str, content: bytes) -> pa.Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -77,6 +78,11 @@ STOPPING = {**LONGEST, "trials": 1000, "stop": {"bias_mcse": 0.0025, "max_trials
 
 LIMIT = 120.0
 """Seconds after which a run hangs."""
+
+_ORPHAN = re.compile(
+    r"Traceback[^\n]*\n(?:  [^\n]*\n)*?  [^\n]*in spawn_main\n(?:  [^\n]*\n)*EOFError[^\n]*\n"
+)
+"""What Python says in a worker when whoever starts it is killed amid that: nothing of ours yet."""
 
 
 class Bench:
@@ -209,7 +215,8 @@ class Scene:
         run.end()
         said = run.said()
         self.record.ended(code, codes or {code}, said)
-        self.record.expect(TOLD, "Traceback" not in said, said[-2000:])
+        own = _ORPHAN.sub("", said) if code == -signal.SIGKILL else said
+        self.record.expect(TOLD, "Traceback" not in own, said[-2000:])
         self.inspect()
         return said
 

@@ -19,7 +19,7 @@ def stop(bench: Bench, signal_: signal.Signals, moment: Moment, *, group: bool) 
     """Signal a run at a moment: it says so, leaves with 130, and goes on."""
     scene = bench.scene(bench.plain)
     is_due = moment(scene, bench.rng.random())
-    run = scene.start("run", *CREW)
+    run = scene.start("run", *bench.rng.choice((CREW, SERIAL)))
     send = os.killpg if group else os.kill
 
     def blow(run: Run, _: object) -> bool:
